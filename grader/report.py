@@ -1,0 +1,93 @@
+"""What one examination found, as plain frozen data: the structure that every output is made from.
+
+`encode` and `decode` turn a report into the bytes of a record and back; `decode` is strict and
+raises `msgspec.DecodeError` (or its `ValidationError`) for anything that is not a whole report.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from grader.outcomes import Outcome
+
+SCHEMA = 1
+Visibility = Literal["public", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of one check, in the words that the student reads."""
+
+    id: str  # "public/conv2d/stride"
+    task: str
+    title: str  # the check's docstring: what was asked
+    visibility: Visibility
+    points: float
+    outcome: Outcome
+    message: str = ""  # what was called, wanted and got; or what was raised
+    diagnosis: str = ""  # the known mistake that gives the same answer
+    location: str = ""  # the student's own traceback lines
+    seconds: float = 0.0
+
+    @property
+    def earned(self) -> float:
+        return self.points if self.outcome is Outcome.PASSED else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """The checks of one task. `outcome` is that of the first check that did not pass."""
+
+    task: str
+    points: float
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def earned(self) -> float:
+        return sum(check.earned for check in self.checks)
+
+    @property
+    def outcome(self) -> Outcome:
+        for check in self.checks:
+            if check.outcome is not Outcome.PASSED:
+                return check.outcome
+        return Outcome.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One submission's examination."""
+
+    student: str
+    digest: str  # of the submission's files
+    kit: str  # digest of the kit that judged it (checks, solutions, grader, torch)
+    tasks: tuple[TaskResult, ...]
+    versions: dict[str, str] = field(default_factory=dict)
+    isolation: tuple[str, ...] = ()  # the layers that held, in the order in which they were applied
+    seconds: float = 0.0
+    output: str = ""  # what the student's code printed (capped)
+    problems: tuple[str, ...] = ()  # what was wrong with the submission as it was handed in
+    schema: int = SCHEMA
+
+    @property
+    def earned(self) -> float:
+        return sum(task.earned for task in self.tasks)
+
+    @property
+    def points(self) -> float:
+        return sum(task.points for task in self.tasks)
+
+    @property
+    def has_verdict(self) -> bool:
+        return all(c.outcome is not Outcome.NO_VERDICT for task in self.tasks for c in task.checks)
+
+
+def encode(report: Report) -> bytes:
+    """The report as indented JSON, UTF-8, with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+def decode(data: bytes) -> Report:
+    """The report that `encode` made `data` from."""
+    return msgspec.json.decode(data, type=Report)

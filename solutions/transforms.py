@@ -21,11 +21,11 @@ class Invert:
         return 1 - image
         ### END SOLUTION
 
-    ### BEGIN SOLUTION
     def __repr__(self) -> str:
+        """`Invert()`."""
+        ### BEGIN SOLUTION
         return f"{type(self).__name__}()"
-
-    ### END SOLUTION
+        ### END SOLUTION
 
 
 def mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:

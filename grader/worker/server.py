@@ -1,0 +1,267 @@
+"""Answers requests inside a worker: imports the submission, calls its functions, sends what they return.
+
+Nothing here judges. A request that makes the student's code raise is answered with `Raised`; whatever
+else goes wrong ends the process, and the trusted side names that.
+"""
+
+import importlib
+import linecache
+import random
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from grader.worker import probes, wire
+from grader.worker.finished import Ban, ForbiddenOperation
+from grader.worker.sources import PACKAGE, SubmissionImporter, file_of
+from grader.worker.torch_setup import import_torch
+
+torch = import_torch()
+
+STUDENT, PROBES = 1, 2  # ids of the two objects that every worker holds
+_FIRST_FREE_ID = 3
+_KEPT_GRAPHS = 8
+_MAX_FRAMES = 12
+_MAX_TEXT = 2000
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
+
+
+class Server:
+    """The state of one worker: the submission's modules, held objects and kept graphs.
+
+    `on_error` is called with an exception of the student's code before it is answered (a debugger).
+    """
+
+    def __init__(self, on_error: Callable[[BaseException], None] | None = None):
+        self._objects: dict[int, Any] = {}
+        self._next_id = _FIRST_FREE_ID
+        self._graphs: dict[int, tuple[list[Any], Any]] = {}
+        self._importer: SubmissionImporter | None = None
+        self._ban = Ban("", _student_line)
+        self._on_error = on_error
+
+    def answer(self, text: bytes, payload: memoryview) -> tuple[wire.Answer, wire.Packer]:
+        """The answer to one request, with the payload that belongs to it."""
+        request = wire.decode_request(text)
+        packer = wire.Packer(self._hold)
+        self._ban.used.clear()
+        try:
+            answer = self._perform(request, payload, packer)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt of a student are answers, too
+            if self._on_error is not None and not isinstance(error, _Missing):
+                self._on_error(error)
+            answer, packer = _raised(error), wire.Packer()
+        if self._ban.used:
+            name, line = self._ban.used[0]
+            used = ", ".join(dict.fromkeys(name for name, _ in self._ban.used))
+            answer, packer = wire.Raised("forbidden", name, used, [line] if line else []), wire.Packer()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BaseException:  # a stream that the student closed or replaced
+                continue
+        return answer, packer
+
+    def _perform(self, request: wire.Request, payload: memoryview, packer: wire.Packer) -> wire.Answer:
+        match request:
+            case wire.Open():
+                self._open(request, payload)
+                return self._returned(None, packer)
+            case wire.Get(id=id_, name=name):
+                return self._returned(self._attribute(id_, name), packer)
+            case wire.Call():
+                return self._call(request, payload, packer)
+            case wire.Pull():
+                return self._pull(request, payload, packer)
+            case wire.Reset():
+                self._reset()
+                return self._returned(None, packer)
+
+    # -- the submission
+
+    def _open(self, request: wire.Open, payload: memoryview) -> None:
+        files = wire.unpack(request.files, payload, self._resolve)
+        self._importer = SubmissionImporter(files)
+        self._importer.install()
+        _reseed()
+        self._objects = {PROBES: probes}
+        if f"{request.module}.py" not in files:
+            raise _Missing(f"there is no {file_of(request.module)}.py in the submission")
+        self._objects[STUDENT] = importlib.import_module(f"{PACKAGE}.{request.module}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, about the overridden operators
+            self._ban = Ban(request.bans, _student_line)
+
+    def _reset(self) -> None:
+        self._ban.lift()
+        self._ban = Ban("", _student_line)
+        if self._importer is not None:
+            self._importer.remove()
+        self._importer = None
+        self._objects.clear()
+        self._graphs.clear()
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        torch.autograd.set_detect_anomaly(False)
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(1)
+        linecache.clearcache()
+
+    # -- objects
+
+    def _hold(self, value: Any) -> wire.Handle:
+        id_ = self._next_id
+        self._next_id += 1
+        self._objects[id_] = value
+        kind = type(value)
+        module = str(kind.__module__)
+        prefix = "" if module in ("builtins", "__main__") or module.startswith(PACKAGE) else f"{module}."
+        return wire.Handle(id_, f"{prefix}{kind.__qualname__}"[:200])
+
+    def _resolve(self, value: wire.Handle | wire.Attribute | wire.Odd) -> Any:
+        match value:
+            case wire.Handle(id=id_):
+                return self._objects[id_]
+            case wire.Attribute(id=id_, name=name):
+                return self._attribute(id_, name)
+        raise wire.Malformed("an odd value cannot be sent to a worker")
+
+    def _attribute(self, id_: int, name: str) -> Any:
+        holder = self._objects[id_]
+        if id_ == STUDENT and not hasattr(holder, name):
+            raise _Missing(f"{holder.__file__} has no {name}")
+        return getattr(holder, name)
+
+    # -- calls
+
+    def _call(self, request: wire.Call, payload: memoryview, packer: wire.Packer) -> wire.Answer:
+        function = self._objects[request.id]
+        if request.name is not None:
+            function = self._attribute(request.id, request.name)
+        if not callable(function):
+            raise TypeError(
+                f"{request.name or 'it'} is {_article(type(function).__name__)}, not a function or class"
+            )
+        arguments = [wire.unpack(value, payload, self._resolve) for value in request.args]
+        options = wire.unpack(request.kwargs, payload, self._resolve)
+        inputs = []
+        if request.differentiate:
+            for value, sent in zip(
+                (*arguments, *options.values()), (*request.args, *request.kwargs.items), strict=True
+            ):
+                if isinstance(sent, wire.TensorData) and sent.requires_grad:
+                    inputs.append(value.requires_grad_(True))
+        result = function(*arguments, **options)
+        call = 0
+        if inputs and isinstance(result, torch.Tensor):
+            call = self._next_id
+            self._next_id += 1
+            self._graphs[call] = (inputs, result)
+            for old in list(self._graphs)[:-_KEPT_GRAPHS]:
+                del self._graphs[old]
+        return self._returned(result, packer, call)
+
+    def _pull(self, request: wire.Pull, payload: memoryview, packer: wire.Packer) -> wire.Answer:
+        inputs, result = self._graphs[request.call]
+        gradient = wire.unpack(request.gradient, payload, self._resolve)
+        gradients = torch.autograd.grad(result, inputs, gradient, retain_graph=True, allow_unused=True)
+        return self._returned(tuple(gradients), packer)
+
+    def _returned(self, value: Any, packer: wire.Packer, call: int = 0) -> wire.Returned:
+        # plain functions on plain tensors: a subclass must not have a say in how it is read
+        with torch._C.DisableTorchFunctionSubclass():
+            packed = packer.pack(value)
+        modules = self._importer.loaded() if self._importer is not None else []
+        return wire.Returned(packed, call, modules)
+
+
+class _Missing(Exception):
+    """The submission does not have what was asked for."""
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def _reseed() -> None:
+    random.seed(0)
+    torch.manual_seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+
+
+def _line(file: str, line: int, function: str) -> wire.Frame:
+    return wire.Frame(file[:200], line, function[:100], linecache.getline(file, line).strip()[:300])
+
+
+def _student_line() -> wire.Frame | None:
+    """The innermost line of the submission on this thread's stack."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+            return _line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def _raised(error: BaseException) -> wire.Raised:
+    frames = []
+    innermost_is_student = False
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        innermost_is_student = code.co_filename.startswith(f"{PACKAGE}/")
+        if innermost_is_student:
+            frames.append(_line(code.co_filename, traceback.tb_lineno, code.co_name))
+        traceback = traceback.tb_next
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(f"{PACKAGE}/"):
+        frames.append(_line(error.filename, error.lineno or 0, ""))
+    try:
+        text = str(error.msg if isinstance(error, SyntaxError) else error)[:_MAX_TEXT]
+    except BaseException:  # an exception with a broken __str__
+        text = ""
+    kind = "error"
+    if isinstance(error, _Missing) or (
+        isinstance(error, NotImplementedError) and not text and innermost_is_student
+    ):
+        kind = "missing"
+    elif isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
+        kind = "memory"
+    elif isinstance(error, ForbiddenOperation):
+        kind = "forbidden"
+    return wire.Raised(kind, str(type(error).__name__)[:200], text, frames[-_MAX_FRAMES:])
+
+
+def serve(channel: socket.socket, layers: list[str]) -> None:
+    """Say hello with the layers that hold, then answer requests until the channel closes."""
+    server = Server()
+    _send(channel, wire.encode(0, wire.Hello(layers)))
+    while True:
+        prefix = _receive(channel, wire.PREFIX.size)
+        if prefix is None:
+            return
+        request_id, json_size, payload_size = wire.decode_prefix(prefix)
+        body = _receive(channel, json_size + payload_size)
+        if body is None:
+            return
+        answer, packer = server.answer(body[:json_size], memoryview(body)[json_size:])
+        _send(channel, wire.encode(request_id, answer, packer))
+
+
+def _send(channel: socket.socket, pieces: list[bytes | memoryview]) -> None:
+    for piece in pieces:
+        channel.sendall(piece)
+
+
+def _receive(channel: socket.socket, size: int) -> bytes | None:
+    data = bytearray(size)
+    view, got = memoryview(data), 0
+    while got < size:
+        count = channel.recv_into(view[got:])
+        if count == 0:
+            return None
+        got += count
+    return bytes(data)

@@ -1,0 +1,25 @@
+"""A worker that is a program of its own, where forking after `import torch` is not to be had.
+
+The channel arrives as a shared socket (Windows) or an inherited descriptor (elsewhere).
+"""
+
+import base64
+import os
+import socket
+import sys
+
+from grader.worker import sandbox, server
+
+
+def main(channel: socket.socket, cpu_seconds: int) -> None:
+    """Take the sandbox's layers, then answer requests until the channel closes."""
+    layers = sandbox.enter(channel.fileno(), 1, cpu_seconds)
+    server.serve(channel, layers)
+    os._exit(0)
+
+
+def receive_channel(argument: str) -> socket.socket:
+    """The channel that the trusted process handed over: a descriptor, or "share" and bytes on stdin."""
+    if argument == "share":
+        return socket.fromshare(base64.b64decode(sys.stdin.readline()))  # type: ignore[attr-defined]
+    return socket.socket(fileno=int(argument))

@@ -1,0 +1,333 @@
+"""Frames and values that cross the wall, and their strict decoding.
+
+A frame is a fixed prefix (magic, request id, two lengths), a JSON message and raw tensor bytes.
+Decoding raises `Malformed` for whatever is not exactly that: wrong magic, a length over its cap,
+JSON that does not fit the message types, an unknown dtype, a tensor outside the payload. Decoded
+tensors are always fresh, dense, plain `torch.Tensor`s on the CPU. Nothing is unpickled or evaluated.
+"""
+
+import math
+import struct
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+MAGIC = b"LN5\x01"
+PREFIX = struct.Struct(">4sQII")  # magic, request id, bytes of JSON, bytes of payload
+MAX_JSON = 2_000_000
+MAX_PAYLOAD = 256_000_000
+MAX_DEPTH = 12
+MAX_ITEMS = 20_000
+MAX_DIMENSIONS = 12
+MAX_TEXT = 20_000
+
+DTYPES: dict[str, torch.dtype] = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.complex128,
+        torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool,
+    )
+}  # fmt: skip
+
+
+class Malformed(Exception):
+    """Bytes that are not a frame of this protocol."""
+
+
+# -- values -----------------------------------------------------------------------------------------
+
+
+class TensorData(msgspec.Struct, tag="tensor", frozen=True):
+    """A dense tensor whose bytes lie in the payload."""
+
+    dtype: str
+    shape: list[int]
+    offset: int
+    requires_grad: bool = False
+
+
+class Bytes(msgspec.Struct, tag="bytes", frozen=True):
+    offset: int
+    length: int
+
+
+class NonFinite(msgspec.Struct, tag="float", frozen=True):
+    """A float that JSON has no word for: "nan", "inf" or "-inf"."""
+
+    text: str
+
+
+class List(msgspec.Struct, tag="list", frozen=True):
+    items: "list[Value]"
+
+
+class Tuple(msgspec.Struct, tag="tuple", frozen=True):
+    items: "list[Value]"
+
+
+class Dict(msgspec.Struct, tag="dict", frozen=True):
+    keys: "list[str | int]"
+    items: "list[Value]"
+
+
+class Handle(msgspec.Struct, tag="handle", frozen=True):
+    """An object that stays in the worker: `id` names it in later requests, `type` its class."""
+
+    id: int
+    type: str
+
+
+class Attribute(msgspec.Struct, tag="attribute", frozen=True):
+    """The attribute `name` of a held object, looked up in the worker."""
+
+    id: int
+    name: str
+
+
+class Odd(msgspec.Struct, tag="odd", frozen=True):
+    """A tensor that cannot be sent as it is; `detail` says why ("on device meta")."""
+
+    type: str
+    detail: str
+
+
+Value = (
+    None | bool | int | float | str
+    | TensorData | Bytes | NonFinite | List | Tuple | Dict | Handle | Attribute | Odd
+)  # fmt: skip
+
+# -- messages ---------------------------------------------------------------------------------------
+
+
+class Open(msgspec.Struct, tag="open", frozen=True):
+    """Take the submission's files, import `student.<module>`, forbid the operations of `bans`."""
+
+    module: str
+    bans: str
+    files: Dict
+
+
+class Get(msgspec.Struct, tag="get", frozen=True):
+    """Read the attribute `name` of a held object."""
+
+    id: int
+    name: str
+
+
+class Call(msgspec.Struct, tag="call", frozen=True):
+    """Call a held object, or its attribute `name`. With `differentiate`, keep the graph for `Pull`."""
+
+    id: int
+    name: str | None
+    args: list[Value]
+    kwargs: Dict
+    differentiate: bool = False
+
+
+class Pull(msgspec.Struct, tag="pull", frozen=True):
+    """The vector-Jacobian product of the call that was kept as `call`, for the result's gradient."""
+
+    call: int
+    gradient: Value
+
+
+class Reset(msgspec.Struct, tag="reset", frozen=True):
+    """Forget the submission and restore torch's global state (a spawned worker between two tasks)."""
+
+
+Request = Open | Get | Call | Pull | Reset
+
+
+class Hello(msgspec.Struct, tag="hello", frozen=True):
+    """The worker's first word, before a byte of a submission: the sandbox layers that hold."""
+
+    layers: list[str]
+
+
+class Returned(msgspec.Struct, tag="returned", frozen=True):
+    """A result. `call` names the kept graph; `modules` are the submission's files that are loaded."""
+
+    value: Value
+    call: int = 0
+    modules: list[str] = []
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One line of the student's own code in a traceback."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+class Raised(msgspec.Struct, tag="raised", frozen=True):
+    """The code raised. `kind` is "error", "missing", "memory" or "forbidden"."""
+
+    kind: str
+    type: str
+    text: str
+    frames: list[Frame] = []
+
+
+Answer = Hello | Returned | Raised
+
+_encoder = msgspec.json.Encoder()
+_requests = msgspec.json.Decoder(Request)
+_answers = msgspec.json.Decoder(Answer)
+
+
+# -- plain values to wire values and back -----------------------------------------------------------
+
+
+class Packer:
+    """Collects the payload of one frame while values are packed.
+
+    `hold` is asked for what is not plain data: it returns the `Handle` (or `Attribute`) to send.
+    """
+
+    def __init__(self, hold: Any = None):
+        self.chunks: list[bytes | memoryview] = []
+        self.size = 0
+        self._items = 0
+        self._hold = hold
+
+    def _append(self, data: bytes | memoryview) -> int:
+        offset = self.size
+        self.chunks.append(data)
+        self.size += len(data)
+        return offset
+
+    def bytes(self, data: bytes) -> Bytes:
+        return Bytes(self._append(data), len(data))
+
+    def pack(self, value: Any, depth: int = 0) -> Value:
+        """`value` as a wire value; raises `ValueError` where it is too deep or too large to send."""
+        self._items += 1
+        if depth > MAX_DEPTH or self._items > MAX_ITEMS:
+            raise ValueError("the value is nested too deeply or holds too many items")
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, Tensor):
+            return self._tensor(value)
+        if isinstance(value, float):
+            number = float(value)
+            return number if math.isfinite(number) else NonFinite(str(number))
+        if isinstance(value, int):
+            number = int(value)
+            return number if abs(number) < 2**63 else Odd("int", f"of {number.bit_length()} bits")
+        if isinstance(value, str):
+            return str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()
+        if type(value) is list:
+            return List([self.pack(item, depth + 1) for item in value])
+        if isinstance(value, tuple):
+            return Tuple([self.pack(item, depth + 1) for item in value])
+        if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
+            return Dict(list(value), [self.pack(item, depth + 1) for item in value.values()])
+        if self._hold is None:
+            raise ValueError(f"a {type(value).__name__} cannot be sent")
+        return self._hold(value)
+
+    def _tensor(self, tensor: Tensor) -> Value:
+        name = str(tensor.dtype).removeprefix("torch.")
+        if tensor.layout is not torch.strided:
+            return Odd("torch.Tensor", f"of layout {tensor.layout}")
+        if tensor.device.type != "cpu":
+            return Odd("torch.Tensor", f"on device {tensor.device}")
+        if name not in DTYPES:
+            return Odd("torch.Tensor", f"of dtype {name}")
+        if tensor.numel() * tensor.element_size() > MAX_PAYLOAD - self.size or tensor.dim() > MAX_DIMENSIONS:
+            return Odd("torch.Tensor", f"of shape {tuple(tensor.shape)}, too large to send")
+        dense = tensor.detach().resolve_conj().resolve_neg().contiguous()
+        data = memoryview(dense.reshape(-1).view(torch.uint8).numpy()) if dense.numel() else b""
+        return TensorData(name, list(tensor.shape), self._append(data), tensor.requires_grad)
+
+
+def unpack(value: Value, payload: memoryview, resolve: Any, depth: int = 0) -> Any:
+    """The plain value of a wire value; `resolve` turns a `Handle`, `Attribute` or `Odd` into an object."""
+    if depth > MAX_DEPTH:
+        raise Malformed("a value is nested too deeply")
+    match value:
+        case TensorData():
+            return unpack_tensor(value, payload)
+        case NonFinite(text=text):
+            if text not in ("nan", "inf", "-inf"):
+                raise Malformed("not a float")
+            return float(text)
+        case List(items=items):
+            return [unpack(item, payload, resolve, depth + 1) for item in items]
+        case Tuple(items=items):
+            return tuple(unpack(item, payload, resolve, depth + 1) for item in items)
+        case Dict(keys=keys, items=items):
+            if len(keys) != len(items):
+                raise Malformed("a dict with as many keys as values was expected")
+            return dict(zip(keys, (unpack(item, payload, resolve, depth + 1) for item in items), strict=True))
+        case Bytes(offset=offset, length=length):
+            if offset < 0 or length < 0 or offset + length > len(payload):
+                raise Malformed("bytes outside the payload")
+            return bytes(payload[offset : offset + length])
+        case Handle() | Attribute() | Odd():
+            return resolve(value)
+        case _:
+            return value
+
+
+def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
+    """A fresh tensor from its bytes; raises `Malformed` where they are not inside the payload."""
+    dtype = DTYPES.get(value.dtype)
+    if dtype is None:
+        raise Malformed("unknown dtype")
+    if len(value.shape) > MAX_DIMENSIONS or any(not 0 <= size < 2**40 for size in value.shape):
+        raise Malformed("impossible shape")
+    count = math.prod(value.shape)
+    length = count * dtype.itemsize
+    if value.offset < 0 or value.offset + length > len(payload):
+        raise Malformed("a tensor outside the payload")
+    if count == 0:
+        return torch.empty(value.shape, dtype=dtype)
+    # copied, so that it is aligned and nothing else can reach its memory
+    data = bytearray(payload[value.offset : value.offset + length])
+    if dtype is torch.bool and max(data) > 1:
+        raise Malformed("a bool that is neither 0 nor 1")
+    return torch.frombuffer(data, dtype=dtype).reshape(value.shape)
+
+
+# -- frames -----------------------------------------------------------------------------------------
+
+
+def encode(request_id: int, message: Request | Answer, packer: Packer | None = None) -> list[bytes | memoryview]:
+    """The pieces of one frame, to be written one after the other."""
+    text = _encoder.encode(message)
+    if len(text) > MAX_JSON:
+        raise ValueError("the message is too large to send")
+    chunks, size = (packer.chunks, packer.size) if packer else ([], 0)
+    return [PREFIX.pack(MAGIC, request_id, len(text), size), text, *chunks]
+
+
+def decode_prefix(data: bytes) -> tuple[int, int, int]:
+    """Request id, bytes of JSON and bytes of payload; raises `Malformed`."""
+    magic, request_id, json_size, payload_size = PREFIX.unpack(data)
+    if magic != MAGIC:
+        raise Malformed("not a frame")
+    if json_size > MAX_JSON or payload_size > MAX_PAYLOAD:
+        raise Malformed("a frame over its size limit")
+    return request_id, json_size, payload_size
+
+
+def decode_answer(text: bytes) -> Answer:
+    """The worker's message; raises `Malformed`."""
+    return _decode(_answers, text)
+
+
+def decode_request(text: bytes) -> Request:
+    """The trusted side's message; raises `Malformed`."""
+    return _decode(_requests, text)
+
+
+def _decode(decoder: msgspec.json.Decoder, text: bytes) -> Any:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise Malformed("a message of no known kind") from error

@@ -1,0 +1,148 @@
+"""The untrusted parent: imports torch once, forks a clean child for each examination.
+
+Run as a program of its own with an emptied environment. It knows nothing secret, and after the
+imports it does no more than fork, kill and reap on orders from its control socket:
+
+    {"do": "fork"}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
+    {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
+    {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
+
+One message a packet (SOCK_SEQPACKET). The process ends when the control socket closes.
+"""
+
+import array
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from grader.worker import sandbox, server
+from grader.worker.torch_setup import import_torch
+
+_PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
+
+
+def main(control_fd: int, cpu_seconds: int) -> None:
+    """Warm up, say so on the control socket, then obey it."""
+    _warm_up()
+    control = socket.socket(fileno=control_fd)
+    control.send(b'{"ready": true}')
+    _obey(control, cpu_seconds)
+
+
+def _warm_up() -> None:
+    """Do once what every child would do at its first call: lazy imports and first uses of kernels.
+
+    Forward only: after a backward pass with a GPU in sight a fork could no longer use autograd.
+    """
+    torch = import_torch()
+    from torch.utils.data import DataLoader, TensorDataset
+
+    functional = torch.nn.functional
+    images, weight = torch.ones(2, 1, 6, 6), torch.ones(2, 1, 3, 3)
+    functional.conv2d(images, weight)
+    functional.max_pool2d(images, 2)
+    windows = images.unfold(2, 3, 1).unfold(3, 3, 1)
+    torch.einsum("nchwuv,ocuv->nohw", windows, weight)
+    functional.unfold(images, 3).transpose(1, 2) @ weight.flatten(1).T
+    functional.cross_entropy(torch.ones(2, 3), torch.zeros(2, dtype=torch.int64))
+    torch.logsumexp(torch.ones(2, 3), 1)
+    net = torch.nn.Linear(3, 2)
+    torch.optim.Adam(net.parameters()).zero_grad()
+    for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
+        break
+    gc.collect()
+    gc.freeze()  # children share the pages of what lives now, and never walk over it
+
+
+def _obey(control: socket.socket, cpu_seconds: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(_PR_SET_DUMPABLE, 0)
+    kept: set[int] = set()  # children in use, and other untrusted parents made by "clone"
+    while True:
+        data, descriptors = _receive(control)
+        if not data:
+            os._exit(0)
+        order = json.loads(data)
+        match order["do"]:
+            case "fork":
+                channel_fd, output_fd = descriptors
+                pid = os.fork()
+                if pid == 0:
+                    _be_child(channel_fd, output_fd, cpu_seconds)
+                os.close(channel_fd)
+                os.close(output_fd)
+                kept.add(pid)
+                answer = {"pid": pid}
+            case "clone":
+                pid = os.fork()
+                if pid == 0:
+                    control.close()
+                    control = socket.socket(fileno=descriptors[0])
+                    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+                    kept.clear()
+                    continue
+                os.close(descriptors[0])
+                kept.add(pid)
+                answer = {"pid": pid}
+            case "end":
+                kept.discard(order["pid"])
+                answer = {"status": _end(order["pid"], kept)}
+        control.send(json.dumps(answer).encode())
+
+
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    space = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    data, ancillary, _, _ = control.recvmsg(4096, space)
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def _be_child(channel_fd: int, output_fd: int, cpu_seconds: int) -> None:
+    status = 1
+    try:
+        layers = sandbox.enter(channel_fd, output_fd, cpu_seconds)
+        server.serve(socket.socket(fileno=channel_fd), layers)
+        status = 0
+    finally:
+        os._exit(status)  # never back into the parent's loop, never its exit handlers
+
+
+def _end(pid: int, kept: set[int]) -> int:
+    """Kill the child's session and whatever it left behind but `kept`; the child's wait status."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+    _, status = os.waitpid(pid, 0)
+    while orphans := [orphan for orphan in _children() if orphan not in kept]:
+        for orphan in orphans:
+            try:
+                os.kill(orphan, signal.SIGKILL)
+                os.waitpid(orphan, 0)
+            except (ProcessLookupError, ChildProcessError):
+                continue
+    return status
+
+
+def _children() -> list[int]:
+    """Our children, with those that became ours when the child that started them died."""
+    task = Path(f"/proc/self/task/{os.getpid()}/children")
+    try:
+        return [int(pid) for pid in task.read_text().split()]
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -9,30 +9,32 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Task:
     """One graded name: `points` are what its checks add up to; `bans` names the group of finished
-    operations that its calls may not run (`grader.worker.finished`), "" for none."""
+    operations that its calls may not run (`grader.worker.finished`), "" for none; `parameters` are the
+    names of its arguments, in order."""
 
     name: str
     module: str
     points: int
+    parameters: tuple[str, ...]
     bans: str = ""
 
 
 TASKS: tuple[Task, ...] = (
-    Task("conv2d", "layers", 6, bans="convolution"),
-    Task("max_pool2d", "layers", 4, bans="pooling"),
-    Task("linear", "layers", 2, bans="linear"),
-    Task("relu", "layers", 1, bans="activation"),
-    Task("leaky_relu", "layers", 1, bans="activation"),
-    Task("elu", "layers", 1, bans="activation"),
-    Task("softmax", "layers", 2, bans="softmax"),
-    Task("cross_entropy", "layers", 3, bans="cross_entropy"),
-    Task("LeNet5", "lenet", 8),
-    Task("train_epoch", "training", 4),
-    Task("evaluate", "training", 3),
-    Task("fit", "training", 5),
-    Task("Invert", "transforms", 5, bans="inversion"),
-    Task("mean_and_std", "transforms", 5),
-    Task("with_negatives", "transforms", 5),
+    Task("conv2d", "layers", 6, ("x", "weight", "bias", "stride", "padding"), bans="convolution"),
+    Task("max_pool2d", "layers", 4, ("x", "kernel_size", "stride"), bans="pooling"),
+    Task("linear", "layers", 2, ("x", "weight", "bias"), bans="linear"),
+    Task("relu", "layers", 1, ("x",), bans="activation"),
+    Task("leaky_relu", "layers", 1, ("x", "negative_slope"), bans="activation"),
+    Task("elu", "layers", 1, ("x", "alpha"), bans="activation"),
+    Task("softmax", "layers", 2, ("x", "dim"), bans="softmax"),
+    Task("cross_entropy", "layers", 3, ("logits", "target"), bans="cross_entropy"),
+    Task("LeNet5", "lenet", 8, ("in_channels", "image_size", "num_classes")),
+    Task("train_epoch", "training", 4, ("model", "loader", "optimizer", "device")),
+    Task("evaluate", "training", 3, ("model", "loader", "device")),
+    Task("fit", "training", 5, ("model", "train_loader", "test_loader")),
+    Task("Invert", "transforms", 5, (), bans="inversion"),
+    Task("mean_and_std", "transforms", 5, ("images",)),
+    Task("with_negatives", "transforms", 5, ("images", "labels", "generator")),
 )
 
 BY_NAME: dict[str, Task] = {task.name: task for task in TASKS}

@@ -1,43 +1,27 @@
-"""The trusted end of the wall: starts the untrusted parent, opens workers, asks them with deadlines.
+"""The trusted end of the wall: a worker as the checks use it, asked with deadlines.
 
 A worker's bytes are read, decoded strictly and turned into plain values here; nothing of it is
 trusted for more than that. Everything that can go wrong with a worker is an exception that carries
 its outcome (`WorkerFailure` and its kin).
 """
 
-import base64
 import contextlib
-import json
 import os
 import random
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from grader.outcomes import Outcome
 from grader.submission import Submission
+from grader.untrusted import READY_SECONDS, KitError, Limits
 from grader.worker import wire
 
-BOOT = Path(__file__).parent / "worker" / "boot.py"
 OUTPUT_KEPT = 64_000  # bytes of a submission's printed output
-_READY_SECONDS = 120.0
-_PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "SYSTEMROOT", "TEMP", "TMP")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a submission may use, in seconds of wall time."""
-
-    call: float = 10.0  # one call of a student's function
-    load: float = 20.0  # the import of a submission's module
-    submission: float = 180.0  # all calls and imports together
-    cpu: int = 120  # processor time of one worker
 
 
 class WorkerFailure(Exception):
@@ -85,10 +69,6 @@ class CrashedError(WorkerFailure):
     outcome = Outcome.CRASHED
 
 
-class KitError(Exception):
-    """The kit itself failed; leads to *no verdict*."""
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
     """Something in a worker that is not plain data; `kind` is the name of its type."""
@@ -123,7 +103,9 @@ class Budget:
 class Transport(Protocol):
     """How bytes get to a worker and back, and how the worker is ended."""
 
-    def exchange(self, pieces: list[bytes | memoryview], request_id: int, deadline: float) -> tuple[bytes, memoryview]:
+    def exchange(
+        self, pieces: list[bytes | memoryview], request_id: int, deadline: float
+    ) -> tuple[bytes, memoryview]:
         """Send one frame, return JSON and payload of the answer with the same id."""
 
     def end(self) -> str:
@@ -151,7 +133,9 @@ class Worker:
         self._request(request, packer, self._limits.load, f"importing student/{module}.py")
 
     def get(self, target: RemoteObject, name: str) -> Any:
-        return self._request(wire.Get(target.id, name), wire.Packer(), self._limits.call, f"reading {name}")[0]
+        return self._request(wire.Get(target.id, name), wire.Packer(), self._limits.call, f"reading {name}")[
+            0
+        ]
 
     def call(
         self, id_: int, name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any], differentiate: bool
@@ -218,15 +202,18 @@ def _failure(raised: wire.Raised) -> WorkerFailure:
     text = raised.text[:2000]
     match raised.kind:
         case "missing":
-            if raised.type == "NotImplementedError":
-                return MissingError("it is still the stub: it raises NotImplementedError", frames)
+            if raised.exception == "NotImplementedError":
+                where = f"{frames[-1].function} in {frames[-1].file}" if frames else "it"
+                return MissingError(f"{where} is still the stub: it raises NotImplementedError")
             return MissingError(text)
         case "memory":
-            return OutOfMemoryError(f"{raised.type[:100]}: {text}", frames)
+            return OutOfMemoryError(f"{raised.exception[:100]}: {text}", frames)
         case "forbidden":
             return ForbiddenError(text, frames)
         case _:
-            return StudentError(f"{raised.type[:100]}: {text}" if text else raised.type[:100], frames)
+            return StudentError(
+                f"{raised.exception[:100]}: {text}" if text else raised.exception[:100], frames
+            )
 
 
 def _send_remote(value: Any) -> wire.Handle | wire.Attribute:
@@ -238,9 +225,9 @@ def _send_remote(value: Any) -> wire.Handle | wire.Attribute:
 
 def _receive_remote(value: wire.Handle | wire.Attribute | wire.Odd) -> RemoteObject | OddTensor:
     match value:
-        case wire.Handle(id=id_, type=kind):
+        case wire.Handle(id=id_, kind=kind):
             return RemoteObject(id_, kind[:200])
-        case wire.Odd(type=kind, detail=detail):
+        case wire.Odd(kind=kind, detail=detail):
             return OddTensor(kind[:200], detail[:200])
     raise wire.Malformed("a value that only requests may hold")
 
@@ -340,186 +327,10 @@ class SocketTransport:
                 self._keep += data[: OUTPUT_KEPT - len(self._keep)]
 
 
-def _environment() -> dict[str, str]:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {
-        **passed_on,
-        **threads,
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "HOME": os.devnull,
-        "MPLBACKEND": "Agg",
-        "CUDA_VISIBLE_DEVICES": "",
-        "KMP_INIT_AT_FORK": "FALSE",
-    }
-
-
-class ForkServer:
-    """The untrusted parent, and the workers that it forks."""
-
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, limits: Limits):
-        self._control = control
-        self._process = process
-        self._limits = limits
-        self._ready = process is None
-
-    @classmethod
-    def start(cls, limits: Limits) -> "ForkServer":
-        """Start the program and return at once: it imports torch while the caller does, too."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno()), str(limits.cpu)],
-                pass_fds=[theirs.fileno()],
-                env=_environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us: we end it
-            )
-        return cls(ours, process, limits)
-
-    def clone(self) -> "ForkServer":
-        """A second untrusted parent, forked from this one: for another job, with nothing imported again."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._order({"do": "clone"}, theirs.fileno())
-        return ForkServer(ours, None, self._limits)
-
-    def worker(self, budget: Budget, output: bytearray) -> Worker:
-        """A fresh worker; what it prints is added to `output`."""
-        ours, theirs = socket.socketpair()
-        read_end, write_end = os.pipe()
-        try:
-            pid = self._order({"do": "fork"}, theirs.fileno(), write_end)["pid"]
-        finally:
-            theirs.close()
-            os.close(write_end)
-        transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return _greet(transport, self._limits, budget)
-
-    def close(self) -> None:
-        """End the untrusted parent (and with it every worker)."""
-        self._control.close()
-        if self._process is not None:
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def _order(self, order: dict[str, Any], *descriptors: int) -> dict[str, Any]:
-        self._control.settimeout(_READY_SECONDS)
-        try:
-            if not self._ready:
-                if not self._control.recv(4096):
-                    raise EOFError
-                self._ready = True
-            socket.send_fds(self._control, [json.dumps(order).encode()], list(descriptors))
-            data = self._control.recv(4096)
-            if not data:
-                raise EOFError
-            return json.loads(data)
-        except (OSError, EOFError, TimeoutError) as error:
-            raise ForkServerDied("the process that starts workers has died or does not answer") from error
-
-    def _end(self, pid: int) -> str:
-        try:
-            status = self._order({"do": "end", "pid": pid})["status"]
-        except ForkServerDied:
-            return ""
-        return _how_it_died(status)
-
-
-class ForkServerDied(KitError):
-    """The untrusted parent is gone; a new one can take its place."""
-
-
-def _how_it_died(status: int) -> str:
-    import signal
-
-    code = os.waitstatus_to_exitcode(status)
-    if code == -signal.SIGXCPU:
-        return ": it used up its processor time"
-    if code == -signal.SIGKILL or code == 0:
-        return ""  # we ended it, or it ended by itself without a word
-    if code < 0:
-        try:
-            return f" with {signal.Signals(-code).name}"
-        except ValueError:
-            return f" with signal {-code}"
-    return f" with exit status {code}"
-
-
-class SpawnServer:
-    """Workers that are programs of their own, each importing torch: for macOS and Windows.
-
-    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
-    """
-
-    def __init__(self, limits: Limits):
-        self._limits = limits
-        self._spare = self._spawn()
-
-    def worker(self, budget: Budget, output: bytearray) -> Worker:
-        process, channel = self._spare
-        self._spare = self._spawn()  # gets ready while this one is used
-        assert process.stdout is not None
-        transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return _greet(transport, self._limits, budget)
-
-    def close(self) -> None:
-        process, channel = self._spare
-        channel.close()
-        _stop(process)
-
-    def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        ours, theirs = socket.socketpair()
-        windows = sys.platform == "win32"
-        with theirs:
-            process = subprocess.Popen(
-                [
-                    sys.executable, "-I", str(BOOT), "spawned",
-                    "share" if windows else str(theirs.fileno()), str(self._limits.cpu),
-                ],
-                pass_fds=[] if windows else [theirs.fileno()],
-                env=_environment(),
-                cwd=None if windows else "/",
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=not windows,
-            )  # fmt: skip
-            if windows:
-                assert process.stdin is not None
-                share = theirs.share(process.pid)  # type: ignore[attr-defined]
-                process.stdin.write(base64.b64encode(share) + b"\n")
-                process.stdin.flush()
-        return process, ours
-
-
-def _stop(process: subprocess.Popen[bytes]) -> str:
-    """Kill a spawned worker and its session; how it had died, "" where we ended it."""
-    import signal
-
-    code = process.poll()
-    if code is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if sys.platform == "win32":
-                process.kill()
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    return f" with exit status {code}" if code else ""
-
-
-def _greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:
+def greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:
     """Wait for the worker's hello: the sandbox layers that hold."""
     try:
-        text, _ = transport.receive(0, time.monotonic() + _READY_SECONDS)
+        text, _ = transport.receive(0, time.monotonic() + READY_SECONDS)
         hello = wire.decode_answer(text)
         if not isinstance(hello, wire.Hello):
             raise wire.Malformed("no hello")
@@ -527,12 +338,3 @@ def _greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker
         transport.end()
         raise KitError("a worker could not be started in its sandbox") from error
     return Worker(transport, [str(layer) for layer in hello.layers], limits, budget)
-
-
-Workers = ForkServer | SpawnServer
-
-
-def start_workers(limits: Limits, method: str = "") -> Workers:
-    """Workers by the best means of this system: forked on Linux, spawned elsewhere."""
-    method = method or ("fork" if sys.platform == "linux" else "spawn")
-    return ForkServer.start(limits) if method == "fork" else SpawnServer(limits)

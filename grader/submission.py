@@ -53,7 +53,9 @@ def locate_package(files: Mapping[str, bytes]) -> dict[str, bytes]:
             held[path.parent] = held.get(path.parent, 0) + 1
     if not held:
         return dict(files)
-    root = max(held, key=lambda folder: (held[folder], folder.name == "student", -len(folder.parts), str(folder)))
+    root = max(
+        held, key=lambda folder: (held[folder], folder.name == "student", -len(folder.parts), str(folder))
+    )
     inside = {}
     for name, data in files.items():
         path = PurePosixPath(name)
@@ -82,7 +84,9 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
 
     for where_text, folders, names in os.walk(folder, onerror=unreadable):
         where = Path(where_text)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in ("__pycache__", "node_modules"))
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and f not in ("__pycache__", "node_modules")
+        )
         for file_name in sorted(names):
             path = where / file_name
             relative = path.relative_to(folder).as_posix()
@@ -106,4 +110,3 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
     if not files and problems:
         raise SubmissionError(f"Nothing in {folder} could be read: {problems[0]}.")
     return Submission(name, locate_package(files), tuple(problems), str(folder))
-

@@ -117,13 +117,18 @@ def shapes(net: nn.Module) -> dict[str, list[int]]:
 def parameter_gradients(net: nn.Module, x: Tensor, gradient: Tensor) -> dict[str, Tensor | None]:
     """The gradient of each parameter by name, for the given gradient of the net's output."""
     net.zero_grad()
-    net(x).backward(gradient)
+    (net(x) * gradient).sum().backward()
     return {name: parameter.grad for name, parameter in net.named_parameters()}
 
 
 def state(net: nn.Module) -> dict[str, Tensor]:
     """The net's parameters and buffers by name."""
     return dict(net.state_dict())
+
+
+def text_of(value: Any) -> str:
+    """`repr(value)`."""
+    return repr(value)
 
 
 def compose(*transforms: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -156,7 +156,7 @@ class Server:
                     inputs.append(value.requires_grad_(True))
         result = function(*arguments, **options)
         call = 0
-        if inputs and isinstance(result, torch.Tensor):
+        if inputs and isinstance(result, torch.Tensor) and result.requires_grad:
             call = self._next_id
             self._next_id += 1
             self._graphs[call] = (inputs, result)
@@ -167,7 +167,9 @@ class Server:
     def _pull(self, request: wire.Pull, payload: memoryview, packer: wire.Packer) -> wire.Answer:
         inputs, result = self._graphs[request.call]
         gradient = wire.unpack(request.gradient, payload, self._resolve)
-        gradients = torch.autograd.grad(result, inputs, gradient, retain_graph=True, allow_unused=True)
+        # a sum, not `grad_outputs`: torch imports sympy, half a second, to compare the shapes of those
+        scalar = (result * gradient).sum()
+        gradients = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
         return self._returned(tuple(gradients), packer)
 
     def _returned(self, value: Any, packer: wire.Packer, call: int = 0) -> wire.Returned:

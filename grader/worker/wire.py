@@ -73,10 +73,10 @@ class Dict(msgspec.Struct, tag="dict", frozen=True):
 
 
 class Handle(msgspec.Struct, tag="handle", frozen=True):
-    """An object that stays in the worker: `id` names it in later requests, `type` its class."""
+    """An object that stays in the worker: `id` names it in later requests, `kind` its class."""
 
     id: int
-    type: str
+    kind: str
 
 
 class Attribute(msgspec.Struct, tag="attribute", frozen=True):
@@ -89,7 +89,7 @@ class Attribute(msgspec.Struct, tag="attribute", frozen=True):
 class Odd(msgspec.Struct, tag="odd", frozen=True):
     """A tensor that cannot be sent as it is; `detail` says why ("on device meta")."""
 
-    type: str
+    kind: str
     detail: str
 
 
@@ -164,10 +164,10 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Raised(msgspec.Struct, tag="raised", frozen=True):
-    """The code raised. `kind` is "error", "missing", "memory" or "forbidden"."""
+    """The code raised `exception`. `kind` is "error", "missing", "memory" or "forbidden"."""
 
     kind: str
-    type: str
+    exception: str
     text: str
     frames: list[Frame] = []
 
@@ -297,7 +297,9 @@ def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
 # -- frames -----------------------------------------------------------------------------------------
 
 
-def encode(request_id: int, message: Request | Answer, packer: Packer | None = None) -> list[bytes | memoryview]:
+def encode(
+    request_id: int, message: Request | Answer, packer: Packer | None = None
+) -> list[bytes | memoryview]:
     """The pieces of one frame, to be written one after the other."""
     text = _encoder.encode(message)
     if len(text) > MAX_JSON:

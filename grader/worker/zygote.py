@@ -13,6 +13,7 @@ One message a packet (SOCK_SEQPACKET). The process ends when the control socket 
 import array
 import ctypes
 import gc
+import importlib
 import json
 import os
 import signal
@@ -55,6 +56,7 @@ def _warm_up() -> None:
     torch.optim.Adam(net.parameters()).zero_grad()
     for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
         break
+    importlib.import_module("torch.nested._internal.nested_tensor")  # the first backward pass imports it
     gc.collect()
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 

@@ -1,0 +1,235 @@
+"""Starts the untrusted programs that workers come from: a fork server on Linux, spawned workers elsewhere.
+
+Imports no torch, so that an untrusted program can import it while the trusted one does the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grader.remote import Budget, Worker
+
+BOOT = Path(__file__).parent / "worker" / "boot.py"
+READY_SECONDS = 120.0
+_PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "SYSTEMROOT", "TEMP", "TMP")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a submission may use, in seconds of wall time."""
+
+    call: float = 10.0  # one call of a student's function
+    load: float = 20.0  # the import of a submission's module
+    submission: float = 180.0  # all calls and imports together
+    cpu: int = 120  # processor time of one worker
+
+
+class KitError(Exception):
+    """The kit itself failed; leads to *no verdict*."""
+
+
+def _environment() -> dict[str, str]:
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **passed_on,
+        **threads,
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "HOME": os.devnull,
+        "MPLBACKEND": "Agg",
+        "CUDA_VISIBLE_DEVICES": "",
+        "KMP_INIT_AT_FORK": "FALSE",
+    }
+
+
+class ForkServer:
+    """The untrusted parent, and the workers that it forks."""
+
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, limits: Limits):
+        self._control = control
+        self._process = process
+        self._limits = limits
+        self._ready = process is None
+
+    @classmethod
+    def start(cls, limits: Limits) -> ForkServer:
+        """Start the program and return at once: it imports torch while the caller does, too."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno()), str(limits.cpu)],
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for us: we end it
+            )
+        return cls(ours, process, limits)
+
+    def wait(self) -> None:
+        """Return when the program is ready to fork workers."""
+        if self._ready:
+            return
+        self._control.settimeout(READY_SECONDS)
+        try:
+            if not self._control.recv(4096):
+                raise EOFError
+        except (OSError, EOFError, TimeoutError) as error:
+            raise ForkServerDied("the process that starts workers did not start") from error
+        self._ready = True
+
+    def clone(self) -> ForkServer:
+        """A second untrusted parent, forked from this one: for another job, with nothing imported again."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._order({"do": "clone"}, theirs.fileno())
+        return ForkServer(ours, None, self._limits)
+
+    def worker(self, budget: Budget, output: bytearray) -> Worker:
+        """A fresh worker; what it prints is added to `output`."""
+        ours, theirs = socket.socketpair()
+        read_end, write_end = os.pipe()
+        try:
+            pid = self._order({"do": "fork"}, theirs.fileno(), write_end)["pid"]
+        finally:
+            theirs.close()
+            os.close(write_end)
+        from grader.remote import SocketTransport, greet  # not at the top: it imports torch
+
+        transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
+        return greet(transport, self._limits, budget)
+
+    def close(self) -> None:
+        """End the untrusted parent (and with it every worker)."""
+        self._control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _order(self, order: dict[str, Any], *descriptors: int) -> dict[str, Any]:
+        self.wait()
+        self._control.settimeout(READY_SECONDS)
+        try:
+            socket.send_fds(self._control, [json.dumps(order).encode()], list(descriptors))
+            data = self._control.recv(4096)
+            if not data:
+                raise EOFError
+            return json.loads(data)
+        except (OSError, EOFError, TimeoutError) as error:
+            raise ForkServerDied("the process that starts workers has died or does not answer") from error
+
+    def _end(self, pid: int) -> str:
+        try:
+            status = self._order({"do": "end", "pid": pid})["status"]
+        except ForkServerDied:
+            return ""
+        return _how_it_died(status)
+
+
+class ForkServerDied(KitError):
+    """The untrusted parent is gone; a new one can take its place."""
+
+
+def _how_it_died(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGXCPU:
+        return ": it used up its processor time"
+    if code == -signal.SIGKILL:
+        return ""  # by us
+    if code == 0:
+        return ": the code itself ended it, as os._exit does"
+    if code < 0:
+        try:
+            return f" with {signal.Signals(-code).name}"
+        except ValueError:
+            return f" with signal {-code}"
+    return f" with exit status {code}"
+
+
+class SpawnServer:
+    """Workers that are programs of their own, each importing torch: for macOS and Windows.
+
+    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
+    """
+
+    def __init__(self, limits: Limits):
+        self._limits = limits
+        self._spare = self._spawn()
+
+    def worker(self, budget: Budget, output: bytearray) -> Worker:
+        process, channel = self._spare
+        self._spare = self._spawn()  # gets ready while this one is used
+        from grader.remote import SocketTransport, greet  # not at the top: it imports torch
+
+        assert process.stdout is not None
+        transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
+        return greet(transport, self._limits, budget)
+
+    def close(self) -> None:
+        process, channel = self._spare
+        channel.close()
+        _stop(process)
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        windows = sys.platform == "win32"
+        with theirs:
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-I", str(BOOT), "spawned",
+                    "share" if windows else str(theirs.fileno()), str(self._limits.cpu),
+                ],
+                pass_fds=[] if windows else [theirs.fileno()],
+                env=_environment(),
+                cwd=None if windows else "/",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=not windows,
+            )  # fmt: skip
+            if windows:
+                assert process.stdin is not None
+                share = theirs.share(process.pid)  # type: ignore[attr-defined]
+                process.stdin.write(base64.b64encode(share) + b"\n")
+                process.stdin.flush()
+        return process, ours
+
+
+def _stop(process: subprocess.Popen[bytes]) -> str:
+    """Kill a spawned worker and its session; how it had died, "" where we ended it."""
+    code = process.poll()
+    if code is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    return f" with exit status {code}" if code else ""
+
+
+Workers = ForkServer | SpawnServer
+
+
+def start_workers(limits: Limits, method: str = "") -> Workers:
+    """Workers by the best means of this system: forked on Linux, spawned elsewhere."""
+    method = method or ("fork" if sys.platform == "linux" else "spawn")
+    return ForkServer.start(limits) if method == "fork" else SpawnServer(limits)

@@ -89,11 +89,12 @@ class Examiner:
         self._owner = os.getpid()
         return self._workers
 
-    def wait(self) -> None:
-        """Return when workers can be had without delay."""
+    def make_ready_for_many(self) -> None:
+        """Wait until workers can be had without delay, and make each of them cheap: before a batch."""
         workers = self.workers()
         if isinstance(workers, ForkServer):
             workers.wait()
+            workers.compact()
 
     def restart(self) -> Workers:
         """A new untrusted parent in the place of one that died."""
@@ -111,13 +112,19 @@ class Examiner:
 _examiner: Examiner | None = None
 
 
-def prepare(limits: Limits | None = None, method: str = "") -> Examiner:
-    """Start what examinations need, once for this process and those forked from it."""
+def prepare(limits: Limits | None = None, method: str = "", many: bool = False) -> Examiner:
+    """Start what examinations need, once for this process and those forked from it.
+
+    many: this is before a batch; waits until the untrusted parent is ready, which processes that are
+    forked from this one need, and spends half a second on making each worker cheaper.
+    """
     global _examiner
     if _examiner is None:
         _examiner = Examiner(limits or Limits(), method)
     elif limits is not None:
         _examiner.limits = limits
+    if many:
+        _examiner.make_ready_for_many()
     return _examiner
 
 

@@ -90,6 +90,10 @@ class ForkServer:
             raise ForkServerDied("the process that starts workers did not start") from error
         self._ready = True
 
+    def compact(self) -> None:
+        """Make forks several times as fast, for half a second now: worth it before a batch."""
+        self._order({"do": "compact"})
+
     def clone(self) -> ForkServer:
         """A second untrusted parent, forked from this one: for another job, with nothing imported again."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

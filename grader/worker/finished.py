@@ -48,6 +48,19 @@ INVERSIONS: dict[str, tuple[str, ...]] = {  # module -> functions
 }  # fmt: skip
 
 
+def _operators() -> dict[str, list[tuple[str, str]]]:
+    """Namespace and name of every operator of each group."""
+    pairs = [full_name.split("::") for full_name in torch._C._dispatch_get_all_op_names()]
+    known = [(namespace, name) for namespace, name in pairs if namespace in _NAMESPACES]
+    return {
+        group: [(namespace, name) for namespace, name in known if re.search(pattern, name)]
+        for group, pattern in OPERATORS.items()
+    }
+
+
+_BY_GROUP = _operators()  # looked up once, before the forks
+
+
 class ForbiddenOperation(RuntimeError):
     """The finished operation was called."""
 
@@ -64,7 +77,7 @@ class Ban:
         if group == "inversion":
             self._ban_inversions()
         elif group:
-            self._ban_operators(re.compile(OPERATORS[group]))
+            self._ban_operators(_BY_GROUP[group])
 
     def lift(self) -> None:
         """Bring the operators back (their overrides end with the objects that hold them)."""
@@ -77,11 +90,8 @@ class Ban:
         self.used.append((name, self._locate()))
         raise ForbiddenOperation(f"{name} is the finished operation that this task asks you to write")
 
-    def _ban_operators(self, pattern: re.Pattern[str]) -> None:
-        for full_name in torch._C._dispatch_get_all_op_names():
-            namespace, name = full_name.split("::")
-            if namespace not in _NAMESPACES or not pattern.search(name):
-                continue
+    def _ban_operators(self, operators: list[tuple[str, str]]) -> None:
+        for namespace, name in operators:
             if namespace not in self._libraries:
                 self._libraries[namespace] = torch._C._dispatch_library("IMPL", namespace, "", "", 0)
 

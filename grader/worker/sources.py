@@ -30,6 +30,7 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, files: dict[str, bytes]):
         self._files = files
+        self._loaded: list[str] = []
         self._first = _FirstFinder(self)
 
     def install(self) -> None:
@@ -51,13 +52,8 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return getattr(getattr(module, "__spec__", None), "loader", None) is self
 
     def loaded(self) -> list[str]:
-        """The files of the submission whose modules are loaded."""
-        files = {
-            module.__spec__.origin.removeprefix(f"{PACKAGE}/")
-            for module in list(sys.modules.values())
-            if self.holds(module) and module.__spec__ and module.__spec__.origin
-        }
-        return sorted(files & self._files.keys())
+        """The files of the submission whose modules were loaded, in that order."""
+        return list(self._loaded)
 
     # -- finding
 
@@ -100,6 +96,7 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if spec.origin is None:
             return
         module.__file__ = spec.origin
+        self._loaded.append(spec.origin.removeprefix(f"{PACKAGE}/"))
         exec(self._compile(spec.origin), module.__dict__)
 
     def _compile(self, origin: str) -> CodeType:

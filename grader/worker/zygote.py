@@ -6,6 +6,8 @@ imports it does no more than fork, kill and reap on orders from its control sock
     {"do": "fork"}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
     {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
     {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
+    {"do": "compact"}  gather memory into huge pages -> {"pages": n}: forks get four times as fast, for half
+                       a second once, which pays from some twenty submissions on
 
 One message a packet (SOCK_SEQPACKET). The process ends when the control socket closes.
 """
@@ -25,6 +27,7 @@ from grader.worker import sandbox, server
 from grader.worker.torch_setup import import_torch
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
+_MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
 def main(control_fd: int, cpu_seconds: int) -> None:
@@ -56,7 +59,11 @@ def _warm_up() -> None:
     torch.optim.Adam(net.parameters()).zero_grad()
     for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
         break
-    importlib.import_module("torch.nested._internal.nested_tensor")  # the first backward pass imports it
+    for module in (
+        "torch.nested._internal.nested_tensor",
+        "numpy.random",
+    ):  # a first backward pass, a reseeding
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 
@@ -93,10 +100,28 @@ def _obey(control: socket.socket, cpu_seconds: int) -> None:
                 os.close(descriptors[0])
                 kept.add(pid)
                 answer = {"pid": pid}
+            case "compact":
+                answer = {"pages": _compact(libc)}
             case "end":
                 kept.discard(order["pid"])
                 answer = {"status": _end(order["pid"], kept)}
         control.send(json.dumps(answer).encode())
+
+
+def _compact(libc: ctypes.CDLL) -> int:
+    """Collapse this process's anonymous memory into huge pages where the kernel can (Linux 6.1); how many.
+
+    A fork copies one entry a huge page instead of 512, and a child's exit frees as many less.
+    """
+    done = 0
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, inode, *name = line.split(maxsplit=5)
+        if access != "rw-p" or inode != "0" or name not in ([], ["[heap]"]):
+            continue
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        for address in range(-(-start // _HUGE_PAGE) * _HUGE_PAGE, end - _HUGE_PAGE + 1, _HUGE_PAGE):
+            done += libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(_HUGE_PAGE), _MADV_COLLAPSE) == 0
+    return done
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:

@@ -1,0 +1,44 @@
+"""Hidden checks of lenet.py."""
+
+from grader.checking import check
+from grader.checks.experiments import lenet_logits, lenet_weights
+
+
+@check("LeNet5", points=1.5, needs="logits")
+def test_colour(agree, draw):
+    """LeNet5(3, 32) is the network for CIFAR-10: its parameters and its logits, for one image, too."""
+    weights, x = lenet_weights(draw, 3, 32), draw.images(2, 3, 32, 32)
+    agree(lambda s: s.probes.shapes(s.LeNet5(in_channels=3, image_size=32)))
+    agree(lenet_logits(weights, x, in_channels=3, image_size=32))
+    agree(lenet_logits(weights, x[:1], in_channels=3, image_size=32))
+
+
+@check("LeNet5", points=1, needs="parameters")
+def test_sizes(agree, draw):
+    """LeNet5 fits its layers to any in_channels, image_size and num_classes, by position and by name."""
+    agree(lambda s: s.probes.shapes(s.LeNet5()))
+    agree(lambda s: s.probes.shapes(s.LeNet5(2, 20, 7)))
+    weights, x = lenet_weights(draw, 2, 37, 3), draw.images(2, 2, 37, 37)
+    agree(lenet_logits(weights, x, in_channels=2, image_size=37, num_classes=3))
+
+
+@check("LeNet5", points=0.5, needs="logits")
+def test_modes(agree, draw):
+    """LeNet5 gives the same logits in training and in evaluation mode: no dropout, no other layers."""
+    weights, x = lenet_weights(draw), draw.images(2, 1, 28, 28)
+    agree(lenet_logits(weights, x, training=True))
+    agree(lenet_logits(weights, x, training=False))
+
+
+@check("LeNet5", points=1, needs="logits")
+def test_parameter_gradients(agree, draw):
+    """A backward pass through LeNet5 gives every parameter its gradient."""
+    weights, x = lenet_weights(draw), draw.images(2, 1, 28, 28)
+    gradient = draw(2, 10)
+
+    def experiment(s):
+        net = s.probes.with_parameters(s.LeNet5(), weights)
+        found = s.probes.parameter_gradients(net, x, gradient)
+        return {f"gradient of {name}": found[name] for name in sorted(found)}
+
+    agree(experiment, atol=1e-4)

@@ -1,0 +1,129 @@
+"""Hidden checks of training.py."""
+
+import torch
+
+from grader.checking import check
+from grader.checks.experiments import (
+    LEARNT,
+    accuracy,
+    epoch_calls,
+    fitted,
+    labelled_batches,
+    one_epoch,
+    small_weights,
+)
+
+
+@check("train_epoch", points=0.5, needs="epoch")
+def test_epoch_stale_gradients(agree, draw):
+    """Gradients that lie in the parameters on entry to train_epoch do not count."""
+    weights, batches = small_weights(draw), labelled_batches(draw, (6, 6))
+    agree(one_epoch(weights, batches, stale=0.7), atol=LEARNT)
+
+
+@check("train_epoch", points=1, needs="epoch")
+def test_epoch_sizes(agree, draw):
+    """train_epoch is right for batches of any sizes, one sample among them."""
+    weights = small_weights(draw)
+    agree(one_epoch(weights, labelled_batches(draw, (5, 9, 1)), lr=0.3), atol=LEARNT)
+    agree(one_epoch(weights, labelled_batches(draw, (12,)), lr=0.3), atol=LEARNT)
+
+
+@check("train_epoch", points=0.5, needs="epoch")
+def test_epoch_passes(agree, draw):
+    """train_epoch passes once over the loader, with one forward pass in training mode for each batch."""
+    weights, batches = small_weights(draw), labelled_batches(draw, (4, 4, 4))
+
+    def experiment(s):
+        model, loader = s.probes.in_mode(s.probes.SmallNet(weights), False), s.probes.Batches(batches)
+        s.train_epoch(model, loader, s.probes.sgd(model, 0.5), "cpu")
+        return {"passes over the loader": loader.passes, "training mode in each forward pass": model.trained}
+
+    agree(experiment)
+
+
+@check("evaluate", points=0.5, needs="accuracy")
+def test_accuracy_sizes(agree, draw):
+    """evaluate is right for batches of any sizes, and leaves the weights as they were."""
+    weights = small_weights(draw)
+    for sizes in ((7, 7, 2), (1, 1, 9), (5,)):
+        agree(accuracy(weights, labelled_batches(draw, sizes)))
+
+    def experiment(s):
+        model = s.probes.SmallNet(weights)
+        s.evaluate(model, s.probes.Batches(labelled_batches(draw, (5, 3))), "cpu")
+        return {"weights": s.probes.state(model)}
+
+    agree(experiment)
+
+
+@check("evaluate", points=0.5, needs="accuracy")
+def test_evaluation_mode_uneven(agree, draw):
+    """evaluate uses evaluation mode for every batch and restores the mode that it found, either one."""
+    weights, batches = small_weights(draw), labelled_batches(draw, (6, 6, 6))
+    for training in (True, False):
+        agree(accuracy(weights, batches, net="ModeNet", training=training))
+
+
+@check("evaluate", points=0.5, needs="accuracy")
+def test_no_gradients(agree, draw):
+    """evaluate records no gradients."""
+    weights, batches = small_weights(draw), labelled_batches(draw, (4, 4))
+
+    def experiment(s):
+        model = s.probes.SmallNet(weights)
+        s.evaluate(model, s.probes.Batches(batches))
+        return {"gradients recorded in a forward pass": any(model.recorded)}
+
+    agree(experiment)
+
+
+@check("fit", points=1, needs="history")
+def test_weight_decay(agree, draw):
+    """fit hands lr and weight_decay to Adam (an L2 penalty in the gradient, as torch.optim.Adam has it)."""
+    weights = small_weights(draw)
+    train, test = labelled_batches(draw, (8, 8, 5)), labelled_batches(draw, (12,))
+    agree(fitted(weights, train, test, lr=0.01, weight_decay=0.3, max_epochs=3), atol=LEARNT)
+    agree(fitted(weights, train, test, max_epochs=1), atol=LEARNT)
+
+
+@check("fit", points=1, needs="history")
+def test_stopping(agree, draw):
+    """fit never stops early without a target, stops after the first epoch for 0.0, and keeps the last weights."""
+    weights = small_weights(draw)
+    train, test = labelled_batches(draw, (8, 8, 8)), labelled_batches(draw, (16, 15))
+    agree(fitted(weights, train, test, lr=0.03, max_epochs=4, target_accuracy=0.0), atol=LEARNT)
+    agree(fitted(weights, train, test, lr=0.03, max_epochs=4, target_accuracy=None), atol=LEARNT)
+    agree(fitted(weights, train, test, lr=0.05, max_epochs=9, target_accuracy=0.701), atol=LEARNT)
+    agree(fitted(weights, train, test, lr=0.001, max_epochs=3, target_accuracy=1.0), atol=LEARNT)
+
+
+@check("fit", points=0.5, needs="history")
+def test_on_epoch_stops(agree, draw):
+    """fit calls on_epoch after the last epoch, too, where it stops early, with that epoch in the history."""
+    weights = small_weights(draw)
+    train, test = labelled_batches(draw, (8, 8)), labelled_batches(draw, (10, 5))
+    agree(epoch_calls(weights, train, test, max_epochs=4, target_accuracy=0.0))
+    agree(epoch_calls(weights, train, test, max_epochs=2, lr=0.02))
+
+
+@check("fit", points=0.5, needs="history")
+def test_learns(agree, student, draw):
+    """The weights that fit leaves behind have learnt: the kit measures their accuracy itself."""
+    weights = small_weights(draw)
+    train, test = labelled_batches(draw, (16,) * 6), labelled_batches(draw, (40,))
+    model = student.probes.SmallNet(weights)
+    student.fit(model, student.probes.Batches(train), student.probes.Batches(test), lr=0.05, max_epochs=12)
+    learnt = student.probes.state(model)
+    shapes = {name: value.shape for name, value in learnt.items()}
+    agree.ensure(
+        shapes == {name: value.shape for name, value in weights.items()},
+        "the model's parameters have changed",
+    )
+    images, labels = test[0]
+    hidden = torch.tanh(images.flatten(1) @ learnt["w1"].T + learnt["b1"])
+    share = ((hidden @ learnt["w2"].T + learnt["b2"]).argmax(1) == labels).float().mean().item()
+    agree.ensure(
+        share > 0.7,
+        f"after 12 epochs the model is right on {share:.0%} of easy test images; wanted over 70 %",
+    )

@@ -7,7 +7,7 @@ parent and its checks between calls: what is spent on a submission is its own ca
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,10 @@ _UNUSED_PLUGINS = [
 class Examiner:
     """The state that a process keeps between examinations: its workers' parent and its reference."""
 
-    def __init__(self, limits: Limits, method: str = ""):
+    def __init__(self, limits: Limits, workers: Workers | None = None, method: str = ""):
         self.limits = limits
         self._method = method
-        self._workers: Workers | None = start_workers(limits, method)
+        self._workers: Workers | None = workers or start_workers(limits, method)
         self._owner = os.getpid()
         import_torch()  # while the untrusted parent does the same
         self.reference: Reference = choose()
@@ -112,15 +112,18 @@ class Examiner:
 _examiner: Examiner | None = None
 
 
-def prepare(limits: Limits | None = None, method: str = "", many: bool = False) -> Examiner:
+def prepare(
+    limits: Limits | None = None, workers: Workers | None = None, method: str = "", many: bool = False
+) -> Examiner:
     """Start what examinations need, once for this process and those forked from it.
 
+    workers: where they were started before (so that two processes import torch at the same time).
     many: this is before a batch; waits until the untrusted parent is ready, which processes that are
     forked from this one need, and spends half a second on making each worker cheaper.
     """
     global _examiner
     if _examiner is None:
-        _examiner = Examiner(limits or Limits(), method)
+        _examiner = Examiner(limits or Limits(), workers, method)
     elif limits is not None:
         _examiner.limits = limits
     if many:
@@ -140,6 +143,7 @@ def examine(
     submission: Submission,
     *,
     tasks: Sequence[str] | None = None,
+    only: Collection[str] | None = None,
     hidden: bool = False,
     secret: bytes = b"",
     limits: Limits | None = None,
@@ -150,6 +154,7 @@ def examine(
 ) -> Report:
     """Run the checks of `tasks` (None: of all) on the submission.
 
+    only: names of checks, "task/check", where not all of a task's are wanted.
     hidden: run the hidden checks, too, on seeds drawn from `secret`. on_check is called with each
     result as it is known. open_worker puts another kind of worker in the sandboxed one's place
     (`grade check --in-process`). Never raises for what is in a submission.
@@ -160,7 +165,7 @@ def examine(
     used = limits or examiner.limits
     reference = reference or examiner.reference
     examination = _Examination(submission, examiner, used, open_worker)
-    run = _Run(chosen, examination, reference, secret, on_check, observe)
+    run = _Run(chosen, only, examination, reference, secret, on_check, observe)
     visibilities: list[Visibility] = ["public", "hidden"] if hidden else ["public"]
     files = [
         CHECKS[visibility] / f"test_{module}.py"
@@ -180,6 +185,7 @@ def examine(
         isolation=tuple(examination.layers),
         seconds=round(time.monotonic() - start, 4),
         output=bytes(examination.output).decode("utf-8", "replace"),
+        loaded={task: tuple(names) for task, names in examination.modules.items()},
         problems=submission.problems,
     )
 
@@ -268,6 +274,7 @@ class _Run:
     def __init__(
         self,
         tasks: Sequence[Task],
+        only: Collection[str] | None,
         examination: _Examination,
         reference: Reference,
         secret: bytes,
@@ -275,6 +282,7 @@ class _Run:
         observe: Callable[[str, float], None] | None,
     ):
         self._tasks = {task.name: position for position, task in enumerate(tasks)}
+        self._only = only
         self._examination = examination
         self._reference = reference
         self._secret = secret
@@ -286,7 +294,12 @@ class _Run:
     # -- hooks
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if _info(item).task in self._tasks]
+        items[:] = [
+            item
+            for item in items
+            if _info(item).task in self._tasks
+            and (self._only is None or f"{_info(item).task}/{_name(item)}" in self._only)
+        ]
         # by task in the table's order; within one, as the files have them, public before hidden
         items.sort(key=lambda item: self._tasks[_info(item).task])
 

@@ -77,7 +77,7 @@ class Server:
             case wire.Pull():
                 return self._pull(request, payload, packer)
             case wire.Reset():
-                self._reset()
+                self.reset()
                 return self._returned(None, packer)
 
     # -- the submission
@@ -95,7 +95,8 @@ class Server:
             warnings.simplefilter("ignore")  # torch's own, about the overridden operators
             self._ban = Ban(request.bans, _student_line)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Forget the submission and restore the state of torch that a student can change."""
         self._ban.lift()
         self._ban = Ban("", _student_line)
         if self._importer is not None:

@@ -1,0 +1,110 @@
+"""`grade check`: a student's folder, checked once or on every save."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from grader import terminal
+from grader.assignment import TASKS
+from grader.examine import close, examine, prepare
+from grader.outcomes import Outcome
+from grader.report import Report
+from grader.submission import Submission, SubmissionError, read_folder
+from grader.untrusted import Limits, Workers
+
+STUDENT = "me"
+
+
+def check(
+    folder: Path,
+    tasks: Sequence[str],
+    only: Collection[str] | None,
+    *,
+    workers: Workers | None,
+    again: str,
+    as_json: bool = False,
+    watch: bool = False,
+    in_process: bool = False,
+    debug: bool = False,
+) -> int:
+    """Check the submission in `folder` and print the report; the exit status.
+
+    0 where all that ran passed, 1 otherwise. Raises `SubmissionError` where the folder cannot be read.
+    """
+    console = Console(highlight=False)
+    open_worker = None
+    if in_process:
+        from grader.in_process import open_in_process
+
+        open_worker = open_in_process(debug, Limits())
+    else:
+        prepare(workers=workers)
+    try:
+        if watch:
+            return _watch(console, folder, tasks, again)
+        report = examine(read_folder(folder, STUDENT), tasks=tasks, only=only, open_worker=open_worker)
+    finally:
+        close()
+    if as_json:
+        extra = {"earned": report.earned, "points": report.points}
+        extra["points_decided_at_grading"] = terminal.hidden_points(report.tasks)
+        json.dump(msgspec.to_builtins(report) | extra, sys.stdout, indent=1, ensure_ascii=False)
+        print()
+    else:
+        terminal.print_report(console, report, again)
+    return 0 if passed(report) else 1
+
+
+def passed(report: Report) -> bool:
+    """Did every check that ran pass?"""
+    return all(check.outcome is Outcome.PASSED for task in report.tasks for check in task.checks)
+
+
+def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> int:
+    """Check on every save, only the tasks that the saved files can have changed, until Ctrl-C."""
+    import watchfiles
+
+    chosen = [task for task in TASKS if task.name in tasks]
+    submission = read_folder(folder, STUDENT)
+    report = examine(submission, tasks=tasks)
+    loaded = dict(report.loaded)
+    terminal.print_report(console, report, again)
+    console.print(f"\nWatching {folder} (Ctrl-C ends) ...", style="dim")
+    # short intervals: an editor's save is one or two events, and a student waits for the answer
+    for changes in watchfiles.watch(folder, step=20, debounce=60, raise_interrupt=False):
+        changed_files = {os.path.basename(path) for _, path in changes}
+        if not any(name.endswith(".py") for name in changed_files):
+            continue
+        start = time.monotonic()
+        try:
+            now = read_folder(folder, STUDENT)
+        except SubmissionError as error:
+            console.print(str(error), style="red")
+            continue
+        changed = _changed(submission, now)
+        submission = now
+        affected = [
+            task.name
+            for task in chosen
+            if f"{task.module}.py" in changed or changed & set(loaded.get(task.name, changed))
+        ]
+        if not affected:
+            continue
+        report = examine(submission, tasks=affected)
+        loaded |= report.loaded
+        console.rule(style="dim")
+        terminal.print_report(console, report, again)
+        console.print(f"checked {', '.join(affected)} in {time.monotonic() - start:.2f} s", style="dim")
+    return 0
+
+
+def _changed(before: Submission, after: Submission) -> set[str]:
+    """The files that are new, gone or different."""
+    names = before.files.keys() | after.files.keys()
+    return {name for name in names if before.files.get(name) != after.files.get(name)}

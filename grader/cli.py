@@ -1,0 +1,162 @@
+"""The command line: `grade check` for students; `grade all` and `grade release` where they are at hand.
+
+Imports neither torch nor pytest before a command needs them: `grade --help` answers at once.
+"""
+
+import difflib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grader.assignment import BY_NAME, TASKS
+from grader.submission import SubmissionError
+
+app = typer.Typer(
+    name="grade",
+    help="Check and grade the LeNet-5 homework.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The entry point: runs the command line, turns what a user can mend into a message."""
+    try:
+        app(prog_name="grade")
+    except SubmissionError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `grade check | head`
+        os._exit(1)
+
+
+def fail(message: str) -> None:
+    """End with exit status 2 and a message that says what to do."""
+    print(f"grade: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from grader.kit import versions
+
+        found = versions()
+        print(f"grade {found['kit']} (torch {found['torch']}, Python {found['python']})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the versions and exit."
+        ),
+    ] = False,
+) -> None:
+    """Check and grade the LeNet-5 homework."""
+
+
+def _complete_task(incomplete: str) -> list[str]:
+    return [task.name for task in TASKS if task.name.startswith(incomplete)]
+
+
+@app.command()
+def check(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Tasks (conv2d) or single checks (conv2d/stride); none for all.",
+            autocompletion=_complete_task,
+        ),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            "--submission", "-s", help="The folder that holds your layers.py.", show_default="./student"
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Check again on every save.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run your code in this process, without the sandbox.")
+    ] = False,
+    pdb: Annotated[
+        bool, typer.Option("--pdb", help="With --in-process: open the debugger where your code raises.")
+    ] = False,
+) -> None:
+    """Check your own work: a table of tasks, then what is wrong and where.
+
+    Exit status: 0 when all that ran passed, 1 when something did not, 2 for a wrong command.
+    """
+    if pdb and not in_process:
+        fail("--pdb needs --in-process: a debugger cannot reach into the sandbox.")
+    if watch and (as_json or in_process):
+        fail("--watch goes with neither --json nor --in-process.")
+    names, only = parse_tasks(tasks or [])
+    folder = submission if submission is not None else _default_folder()
+    if not folder.is_dir():
+        fail(
+            f"There is no folder {folder}. Name the one that holds your layers.py: grade check --submission FOLDER"
+        )
+    workers = None
+    if not in_process:
+        from grader.untrusted import Limits, start_workers
+
+        workers = start_workers(Limits())  # imports torch while this process does, too
+    from grader import check as command
+
+    again = "grade check" if submission is None else f"grade check --submission {submission}"
+    status = command.check(
+        folder,
+        names,
+        only,
+        workers=workers,
+        again=again,
+        as_json=as_json,
+        watch=watch,
+        in_process=in_process,
+        debug=pdb,
+    )
+    raise typer.Exit(status)
+
+
+def _default_folder() -> Path:
+    here = Path.cwd()
+    return here if (here / "layers.py").is_file() else here / "student"
+
+
+def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
+    """The tasks of `names`, and the single checks where any is named; all tasks for no name."""
+    if not names:
+        return [task.name for task in TASKS], None
+    tasks: list[str] = []
+    only: set[str] = set()
+    for name in names:
+        task, _, one = name.partition("/")
+        if task not in BY_NAME:
+            close = difflib.get_close_matches(task, BY_NAME, n=1, cutoff=0.4)
+            guess = f" Did you mean {close[0]}?" if close else ""
+            fail(f"There is no task {task}.{guess} Tasks: {', '.join(BY_NAME)}.")
+        tasks.append(task)
+        if one:
+            only.add(name)
+    if not only:
+        return tasks, None
+    if len(only) < len(names):
+        fail("Name either tasks (conv2d) or single checks (conv2d/stride), not both.")
+    return tasks, only
+
+
+if importlib.util.find_spec("grader.instructor") is not None:  # not in a student's kit
+    from grader.instructor.commands import add_commands
+
+    add_commands(app)

@@ -1,0 +1,51 @@
+"""A worker in this very process, for a debugger: `grade check --in-process`.
+
+The same requests and the same decoding as through the wall, but no sandbox and no deadlines: what the
+student's code does, it does to this process. Only for one's own code, never for grading.
+"""
+
+import pdb
+import sys
+import traceback
+from collections.abc import Callable
+
+from grader.remote import Budget, Worker
+from grader.untrusted import Limits
+from grader.worker import wire
+from grader.worker.server import Server
+
+
+class InProcessTransport:
+    """Answers requests by a `Server` in this process."""
+
+    def __init__(self, debug: bool):
+        self._server = Server(on_error=_debug if debug else None)
+
+    def exchange(
+        self, pieces: list[bytes | memoryview], request_id: int, deadline: float
+    ) -> tuple[bytes, memoryview]:
+        _, text, *chunks = pieces
+        answer, packer = self._server.answer(bytes(text), memoryview(b"".join(chunks)))
+        _, text, *chunks = wire.encode(request_id, answer, packer)
+        return bytes(text), memoryview(b"".join(chunks))
+
+    def end(self) -> str:
+        self._server.reset()
+        return ""
+
+
+def open_in_process(debug: bool, limits: Limits) -> Callable[[Budget, bytearray], Worker]:
+    """What `examine` takes as `open_worker`: gives a worker of this process for each task."""
+
+    def open_worker(budget: Budget, output: bytearray) -> Worker:
+        return Worker(InProcessTransport(debug), [], limits, budget)
+
+    return open_worker
+
+
+def _debug(error: BaseException) -> None:
+    """Open pdb where the student's code raised, on the real terminal."""
+    traceback.print_exception(error)
+    inner = error.__traceback__
+    print("The code raised; `u` and `d` move through the frames, `q` goes on.", file=sys.stderr)
+    pdb.post_mortem(inner)

@@ -1,0 +1,139 @@
+"""What `grade check` prints: a table of tasks, then each failure in the student's terms.
+
+Text that comes from a submission is shown as text: no markup, no control characters.
+"""
+
+import re
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from grader.assignment import BY_NAME
+from grader.outcomes import Outcome
+from grader.report import CheckResult, Report, TaskResult
+
+STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "red",
+    Outcome.ERROR: "red",
+    Outcome.TIMEOUT: "red",
+    Outcome.MEMORY: "red",
+    Outcome.CRASHED: "red",
+    Outcome.FORBIDDEN: "magenta",
+    Outcome.MISSING: "dim",
+    Outcome.SKIPPED: "dim",
+    Outcome.NO_VERDICT: "yellow",
+}
+_MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\].*?(\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` without terminal escapes, other control characters and changes of writing direction."""
+    return _CONTROL.sub("", text)
+
+
+def points(value: float) -> str:
+    """Points as people write them: `5.5`, `6`."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _outcome(outcome: Outcome, console: Console) -> Text:
+    mark = _MARKS.get(outcome, "✗") if console.encoding.startswith("utf") else ""
+    return Text(f"{mark} {outcome}".strip(), style=STYLES[outcome])
+
+
+def print_report(console: Console, report: Report, again: str) -> None:
+    """The whole of one check run. `again` is the command that ran it, up to the names of tasks."""
+    console.print(_table(console, report))
+    for task in report.tasks:
+        print_failures(console, task, again)
+    for problem in report.problems:
+        console.print(Text(f"Note: {clean(problem)}", style="yellow"))
+    if report.output.strip():
+        lines = clean(report.output).strip().splitlines()
+        console.print(Text(f"\nYour code printed ({len(lines)} lines):", style="bold"))
+        for line in lines[:10]:
+            console.print(Text(f"  {line[:200]}", style="dim"))
+    print_total(console, report)
+
+
+def _table(console: Console, report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("task")
+    table.add_column("points", justify="right")
+    table.add_column("outcome")
+    table.add_column("checks", justify="right", style="dim")
+    for task in report.tasks:
+        passed = sum(check.outcome is Outcome.PASSED for check in task.checks)
+        table.add_row(
+            task.task,
+            f"{points(task.earned)} / {points(task.points)}",
+            _outcome(task.outcome, console),
+            f"{passed} of {len(task.checks)}",
+        )
+    return table
+
+
+def print_failures(console: Console, task: TaskResult, again: str) -> None:
+    """The checks of a task that did not pass; those that were skipped are only named."""
+    waiting = [check for check in task.checks if check.outcome is Outcome.SKIPPED]
+    if task.checks and all(check.outcome is Outcome.MISSING for check in task.checks):
+        return  # the table says it: nothing to explain about a stub
+    for check in task.checks:
+        if check.outcome in (Outcome.PASSED, Outcome.SKIPPED, Outcome.MISSING):
+            continue
+        _print_failure(console, check, again)
+    if waiting:
+        names = ", ".join(_name(check) for check in waiting)
+        console.print(Text(f"  {task.task}: {len(waiting)} more skipped until then ({names})", style="dim"))
+
+
+def _name(check: CheckResult) -> str:
+    return check.id.split("/", 1)[1]
+
+
+def _print_failure(console: Console, check: CheckResult, again: str) -> None:
+    heading = Text("\n")
+    heading.append(_name(check), style="bold")
+    heading.append("  ")
+    heading.append_text(_outcome(check.outcome, console))
+    console.print(heading)
+    called, _, found = check.message.rpartition("\n")
+    rows = [("asked", check.title), ("called", called), ("found", found)]
+    rows += [("likely", check.diagnosis), ("at", check.location), ("again", f"{again} {_name(check)}")]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        if text:
+            style = {"likely": "yellow", "again": "cyan"}.get(label, "")
+            grid.add_row(label, Text(clean(text), style=style))
+    console.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def print_total(console: Console, report: Report) -> None:
+    """The points that these checks gave, and those that are decided only at grading."""
+    total = Text("\n")
+    total.append(f"{points(report.earned)} of {points(report.points)} points", style="bold")
+    total.append(" in the checks that ran here.")
+    hidden = hidden_points(report.tasks)
+    if hidden > 0:
+        total.append(
+            f" {points(hidden)} more are decided only at grading, by checks that are not run here;"
+            " they are not counted as passed."
+        )
+    console.print(total)
+
+
+def hidden_points(tasks: Iterable[TaskResult]) -> float:
+    """The points of these tasks that public checks do not decide."""
+    return sum(
+        BY_NAME[task.task].points - sum(c.points for c in task.checks if c.visibility == "public")
+        for task in tasks
+    )

@@ -37,6 +37,15 @@ TASKS: tuple[Task, ...] = (
     Task("with_negatives", "transforms", 5, ("images", "labels", "generator")),
 )
 
+# tasks whose code usually calls others: a mistake there shows here, too
+BUILDS_ON: dict[str, tuple[str, ...]] = {
+    "LeNet5": ("conv2d", "max_pool2d", "linear", "relu"),
+    "train_epoch": ("cross_entropy",),
+    "fit": ("cross_entropy", "train_epoch", "evaluate"),
+    "cross_entropy": ("softmax",),
+    "with_negatives": ("Invert",),
+}
+
 BY_NAME: dict[str, Task] = {task.name: task for task in TASKS}
 MODULES: tuple[str, ...] = tuple(dict.fromkeys(task.module for task in TASKS))
 TOTAL_POINTS: int = sum(task.points for task in TASKS)

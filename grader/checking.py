@@ -1,14 +1,15 @@
 """What a check is made of. A check is a small experiment on an implementation:
 
     @check("conv2d", points=1, needs="values")
-    def test_stride(agree, draw):
+    def test_conv2d__stride(agree, draw):
         '''conv2d moves the kernel by `stride` pixels in both directions.'''
         x, weight = draw(2, 3, 11, 8), draw(4, 3, 3, 2)
         agree(lambda s: s.conv2d(x, weight, stride=2))
 
 `agree` runs the experiment on the student's code and on the reference, and compares. Where they
 differ, each known mistake is tried in the reference's place, and the one that gives the student's
-result is the diagnosis. The docstring is the sentence that the student reads.
+result is the diagnosis. The docstring is the sentence that the student reads; what follows the two
+underscores is the check's name ("conv2d/stride"), unique among the public and hidden ones of its task.
 """
 
 import hashlib

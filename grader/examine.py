@@ -5,6 +5,7 @@ pytest runs the checks in this, the trusted, process; the student's functions ru
 parent and its checks between calls: what is spent on a submission is its own calls and comparisons.
 """
 
+import gc
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from grader.assignment import BY_NAME, TASKS, Task
+from grader.assignment import BUILDS_ON, BY_NAME, TASKS, Task
 from grader.checking import Agree, CheckInfo, Draw, WrongAnswer, seed_of
 from grader.kit import kit_digest, versions
 from grader.outcomes import Outcome
@@ -72,10 +73,12 @@ class Examiner:
     def __init__(self, limits: Limits, workers: Workers | None = None, method: str = ""):
         self.limits = limits
         self._method = method
-        self._workers: Workers | None = workers or start_workers(limits, method)
+        self._workers = workers  # None until the first is needed
         self._owner = os.getpid()
-        import_torch()  # while the untrusted parent does the same
+        import_torch()
         self.reference: Reference = choose()
+        gc.collect()
+        gc.freeze()  # no later collection walks over torch's heap
 
     def workers(self) -> Workers:
         """This process's source of workers; after a fork, a clone of the one that was inherited."""
@@ -93,7 +96,6 @@ class Examiner:
         """Wait until workers can be had without delay, and make each of them cheap: before a batch."""
         workers = self.workers()
         if isinstance(workers, ForkServer):
-            workers.wait()
             workers.compact()
 
     def restart(self) -> Workers:
@@ -305,14 +307,13 @@ class _Run:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         info = _info(item)
-        earlier = [r for r in self._results.values() if r.task == info.task]
-        if any(result.outcome is Outcome.MISSING for result in earlier):
-            raise MissingError("")
         needed = self._results.get(f"{info.task}/{info.needs}") if info.needs else None
+        if needed is not None and needed.outcome is Outcome.MISSING:
+            raise MissingError(needed.message)
         if needed is not None and needed.outcome is not Outcome.PASSED:
             raise _Skip(f"skipped until this passes: {needed.title}")
-        for result in earlier:
-            if result.outcome in _FATAL:
+        for result in self._results.values():
+            if result.task == info.task and result.outcome in _FATAL:
                 raise _Skip(f"skipped, since {info.task} ended with a {result.outcome} before")
 
     @pytest.hookimpl(wrapper=True)
@@ -352,6 +353,8 @@ class _Run:
         info = _info(item)
         error = call.excinfo.value if call.excinfo is not None else None
         outcome, message, diagnosis, location = self._verdict(item, error)
+        if not diagnosis and outcome in (Outcome.FAILED, Outcome.ERROR):
+            diagnosis = self._mend_first(info.task)
         return CheckResult(
             id=_check_id(item),
             task=info.task,
@@ -364,6 +367,17 @@ class _Run:
             location=location,
             seconds=round(call.duration, 4),
         )
+
+    def _mend_first(self, task: str) -> str:
+        """The advice to mend what the task's code may call, where that does not pass."""
+        failing = [
+            name
+            for name in BUILDS_ON.get(task, ())
+            if any(r.task == name and r.outcome is not Outcome.PASSED for r in self._results.values())
+        ]
+        if not failing:
+            return ""
+        return f"If it calls your {' and '.join(failing)}, mend that first: its own checks do not pass."
 
     def _verdict(self, item: pytest.Item, error: BaseException | None) -> tuple[Outcome, str, str, str]:
         """Outcome, message, diagnosis and location of what the check raised."""
@@ -405,7 +419,7 @@ def _info(item: pytest.Item) -> CheckInfo:
 
 
 def _name(item: pytest.Item) -> str:
-    return item.name.removeprefix("test_")
+    return item.name.partition("__")[2]  # test_conv2d__stride -> stride
 
 
 def _visibility(item: pytest.Item) -> Visibility:

@@ -2,6 +2,8 @@
 
 import re
 
+from grader.assignment import BY_NAME
+
 HINTS: tuple[tuple[str, str], ...] = (
     (
         r"Can't call numpy\(\) on Tensor that requires grad",
@@ -61,8 +63,12 @@ HINTS: tuple[tuple[str, str], ...] = (
         "An index runs over the end: check the output size, (H + 2 * padding - kernel) // stride + 1.",
     ),
     (
-        r"missing \d+ required (positional|keyword-only) argument|unexpected keyword argument|positional arguments? but",
+        rf"^TypeError: ({'|'.join(BY_NAME)})(\.__init__|\.__call__)?\(\) (got|takes|missing)",
         "The signature is not the assignment's: names, order and defaults of the arguments must stay as in the stub.",
+    ),
+    (
+        r"_(sum|mean|amax|amin|max|min|all|any)\(\) got an unexpected keyword argument|numpy.ndarray",
+        "A NumPy array is in play. Stay with torch tensors: NumPy has other names, and no gradients.",
     ),
     (
         r"has no len\(\)|object is not subscriptable|has no attribute 'dataset'",

@@ -24,14 +24,20 @@ class InProcessTransport:
     def exchange(
         self, pieces: list[bytes | memoryview], request_id: int, deadline: float
     ) -> tuple[bytes, memoryview]:
-        _, text, *chunks = pieces
-        answer, packer = self._server.answer(bytes(text), memoryview(b"".join(chunks)))
-        _, text, *chunks = wire.encode(request_id, answer, packer)
-        return bytes(text), memoryview(b"".join(chunks))
+        answer, packer = self._server.answer(*_split(pieces))
+        return _split(wire.encode(request_id, answer, packer))
 
     def end(self) -> str:
         self._server.reset()
         return ""
+
+
+def _split(pieces: list[bytes | memoryview]) -> tuple[bytes, memoryview]:
+    """JSON and payload of a frame."""
+    whole = b"".join(pieces)
+    _, json_size, _ = wire.decode_prefix(whole[: wire.PREFIX.size])
+    body = whole[wire.PREFIX.size :]
+    return body[:json_size], memoryview(body)[json_size:]
 
 
 def open_in_process(debug: bool, limits: Limits) -> Callable[[Budget, bytearray], Worker]:

@@ -209,7 +209,9 @@ def _failure(raised: wire.Raised) -> WorkerFailure:
         case "memory":
             return OutOfMemoryError(f"{raised.exception[:100]}: {text}", frames)
         case "forbidden":
-            return ForbiddenError(text, frames)
+            return ForbiddenError(
+                f"{text} was called: the finished operation that this task asks for", frames
+            )
         case _:
             return StudentError(
                 f"{raised.exception[:100]}: {text}" if text else raised.exception[:100], frames

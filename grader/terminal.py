@@ -51,8 +51,9 @@ def _outcome(outcome: Outcome, console: Console) -> Text:
 def print_report(console: Console, report: Report, again: str) -> None:
     """The whole of one check run. `again` is the command that ran it, up to the names of tasks."""
     console.print(_table(console, report))
+    seen: dict[tuple[str, str], str] = {}
     for task in report.tasks:
-        print_failures(console, task, again)
+        print_failures(console, task, again, seen)
     for problem in report.problems:
         console.print(Text(f"Note: {clean(problem)}", style="yellow"))
     if report.output.strip():
@@ -80,18 +81,27 @@ def _table(console: Console, report: Report) -> Table:
     return table
 
 
-def print_failures(console: Console, task: TaskResult, again: str) -> None:
-    """The checks of a task that did not pass; those that were skipped are only named."""
+def print_failures(console: Console, task: TaskResult, again: str, seen: dict[tuple[str, str], str]) -> None:
+    """The checks of a task that did not pass; those that were skipped are only named.
+
+    seen: what was printed before, by message and location: one cause (a file that cannot be imported)
+    is explained once.
+    """
     waiting = [check for check in task.checks if check.outcome is Outcome.SKIPPED]
     if task.checks and all(check.outcome is Outcome.MISSING for check in task.checks):
         return  # the table says it: nothing to explain about a stub
     for check in task.checks:
         if check.outcome in (Outcome.PASSED, Outcome.SKIPPED, Outcome.MISSING):
             continue
+        cause = (check.message, check.location)
+        if check.location and cause in seen:
+            console.print(Text(f"\n{_name(check)}: the same as {seen[cause]}", style="dim"))
+            continue
+        seen[cause] = _name(check)
         _print_failure(console, check, again)
     if waiting:
-        names = ", ".join(_name(check) for check in waiting)
-        console.print(Text(f"  {task.task}: {len(waiting)} more skipped until then ({names})", style="dim"))
+        names = ", ".join(_name(check).partition("/")[2] for check in waiting)
+        console.print(Text(f"  {task.task}: {len(waiting)} more wait for that ({names})", style="dim"))
 
 
 def _name(check: CheckResult) -> str:

@@ -23,13 +23,13 @@ import torch
 from grader.worker.wire import Frame
 
 _NAMESPACES = ("aten", "mkl", "mkldnn", "mkldnn_prepacked", "onednn", "quantized", "_quantized", "sparse")
-_KEYS = ("CPU", "AutogradCPU", "MkldnnCPU")
+_OTHER_DEVICES = r"cudnn|miopen|mps|triton|_efficient_"
 _SOFTMAX = r"softmax|scaled_dot_product|_attention"
 
 OPERATORS: dict[str, str] = {  # group -> pattern of operator names
     "convolution": r"conv(?!ert)",
     "pooling": r"max_pool|adaptive_\w*pool",
-    "linear": r"^(?!.*(upsample|combination|bilinear|trilinear)).*linear",
+    "linear": r"^(?!.*(upsample|combination|bilinear|trilinear)).*linear|lstm|gru|rnn_",
     "activation": r"relu|celu|selu|gelu|(^|_)elu|silu|mish|glu|threshold|hardtanh|hardswish",
     "softmax": _SOFTMAX,
     "cross_entropy": rf"{_SOFTMAX}|(?<!binary_)cross_entropy|(?<!poisson_)nll_loss",
@@ -48,17 +48,29 @@ INVERSIONS: dict[str, tuple[str, ...]] = {  # module -> functions
 }  # fmt: skip
 
 
-def _operators() -> dict[str, list[tuple[str, str]]]:
-    """Namespace and name of every operator of each group."""
-    pairs = [full_name.split("::") for full_name in torch._C._dispatch_get_all_op_names()]
-    known = [(namespace, name) for namespace, name in pairs if namespace in _NAMESPACES]
-    return {
-        group: [(namespace, name) for namespace, name in known if re.search(pattern, name)]
-        for group, pattern in OPERATORS.items()
-    }
+def _overrides() -> dict[str, list[tuple[str, str, str]]]:
+    """Namespace, operator and dispatch key of every override, by group.
+
+    An operator that is composed of others even under autograd (`linear`) must be caught before it falls
+    apart; every other ends at the CPU key, with or without gradients.
+    """
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    found: dict[str, list[tuple[str, str, str]]] = {group: [] for group in OPERATORS}
+    for full_name in torch._C._dispatch_get_all_op_names():
+        namespace, name = full_name.split("::")
+        if namespace not in _NAMESPACES or re.search(_OTHER_DEVICES, name):
+            continue
+        keys = ["CPU"]
+        keys += ["AutogradCPU"] * has_kernel(full_name, "CompositeImplicitAutograd")
+        mkldnn = ("MkldnnCPU", "CompositeExplicitAutograd")
+        keys += ["MkldnnCPU"] * (namespace == "aten" and any(has_kernel(full_name, key) for key in mkldnn))
+        for group, pattern in OPERATORS.items():
+            if re.search(pattern, name):
+                found[group] += [(namespace, name, key) for key in keys]
+    return found
 
 
-_BY_GROUP = _operators()  # looked up once, before the forks
+_OVERRIDES = _overrides()  # looked up once, before the forks
 
 
 class ForbiddenOperation(RuntimeError):
@@ -77,7 +89,7 @@ class Ban:
         if group == "inversion":
             self._ban_inversions()
         elif group:
-            self._ban_operators(_BY_GROUP[group])
+            self._ban_operators(_OVERRIDES[group])
 
     def lift(self) -> None:
         """Bring the operators back (their overrides end with the objects that hold them)."""
@@ -90,16 +102,15 @@ class Ban:
         self.used.append((name, self._locate()))
         raise ForbiddenOperation(f"{name} is the finished operation that this task asks you to write")
 
-    def _ban_operators(self, operators: list[tuple[str, str]]) -> None:
-        for namespace, name in operators:
+    def _ban_operators(self, overrides: list[tuple[str, str, str]]) -> None:
+        for namespace, name, key in overrides:
             if namespace not in self._libraries:
                 self._libraries[namespace] = torch._C._dispatch_library("IMPL", namespace, "", "", 0)
 
             def trap(*args: Any, _name: str = name.partition(".")[0], **kwargs: Any) -> None:
                 self._refuse(_name)
 
-            for key in _KEYS:
-                self._libraries[namespace].impl(name, key, trap)
+            self._libraries[namespace].impl(name, key, trap)
 
     def _ban_inversions(self) -> None:
         for module_name in INVERSIONS:

@@ -15,6 +15,9 @@ import os
 import signal
 import sys
 
+if sys.platform != "win32":
+    import resource  # before the fork: an import costs each child a millisecond
+
 MEMORY_BEYOND_START = 1 << 30  # bytes of address space that a child may add to what the fork gave it
 FILE_BYTES = 1_000_000
 OPEN_FILES = 64
@@ -56,8 +59,6 @@ def _descriptors(channel: int, output: int) -> None:
 
 
 def _limits(cpu_seconds: int) -> None:
-    import resource
-
     def limit(kind: int, soft: int, hard: int | None = None) -> None:
         _, ceiling = resource.getrlimit(kind)
         hard = soft if hard is None else hard

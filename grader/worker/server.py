@@ -4,6 +4,7 @@ Nothing here judges. A request that makes the student's code raise is answered w
 else goes wrong ends the process, and the trusted side names that.
 """
 
+import contextlib
 import importlib
 import linecache
 import random
@@ -155,7 +156,9 @@ class Server:
             ):
                 if isinstance(sent, wire.TensorData) and sent.requires_grad:
                     inputs.append(value.requires_grad_(True))
-        result = function(*arguments, **options)
+        # in a process of its own gradients are on already; `--in-process` calls from inside an autograd function
+        with torch.enable_grad() if request.differentiate else contextlib.nullcontext():
+            result = function(*arguments, **options)
         call = 0
         if inputs and isinstance(result, torch.Tensor) and result.requires_grad:
             call = self._next_id
@@ -169,7 +172,8 @@ class Server:
         inputs, result = self._graphs[request.call]
         gradient = wire.unpack(request.gradient, payload, self._resolve)
         # a sum, not `grad_outputs`: torch imports sympy, half a second, to compare the shapes of those
-        scalar = (result * gradient).sum()
+        with torch.enable_grad():
+            scalar = (result * gradient).sum()
         gradients = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
         return self._returned(tuple(gradients), packer)
 

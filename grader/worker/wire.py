@@ -22,6 +22,7 @@ MAX_DEPTH = 12
 MAX_ITEMS = 20_000
 MAX_DIMENSIONS = 12
 MAX_TEXT = 20_000
+_JOINED = 65_536  # bytes of payload that are copied once more to save writes
 
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -300,12 +301,15 @@ def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
 def encode(
     request_id: int, message: Request | Answer, packer: Packer | None = None
 ) -> list[bytes | memoryview]:
-    """The pieces of one frame, to be written one after the other."""
+    """The pieces of one frame, to be written one after the other (small ones are joined)."""
     text = _encoder.encode(message)
     if len(text) > MAX_JSON:
         raise ValueError("the message is too large to send")
     chunks, size = (packer.chunks, packer.size) if packer else ([], 0)
-    return [PREFIX.pack(MAGIC, request_id, len(text), size), text, *chunks]
+    head = PREFIX.pack(MAGIC, request_id, len(text), size) + text
+    if size <= _JOINED:
+        return [b"".join([head, *chunks])]
+    return [head, *chunks]
 
 
 def decode_prefix(data: bytes) -> tuple[int, int, int]:

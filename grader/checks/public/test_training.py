@@ -13,21 +13,21 @@ from grader.checks.experiments import (
 
 
 @check("train_epoch", points=1)
-def test_epoch(agree, draw):
+def test_train_epoch__values(agree, draw):
     """train_epoch takes one optimizer step a batch and returns the mean loss and the accuracy."""
     weights, batches = small_weights(draw), labelled_batches(draw, (8, 8, 8))
     agree(one_epoch(weights, batches), atol=LEARNT)
 
 
-@check("train_epoch", points=0.5, needs="epoch")
-def test_epoch_uneven(agree, draw):
+@check("train_epoch", points=0.5, needs="values")
+def test_train_epoch__uneven(agree, draw):
     """train_epoch counts samples, not batches: a smaller last batch weighs by its size."""
     weights, batches = small_weights(draw), labelled_batches(draw, (8, 8, 3))
     agree(one_epoch(weights, batches), atol=LEARNT)
 
 
-@check("train_epoch", points=0.5, needs="epoch")
-def test_epoch_mode(agree, draw):
+@check("train_epoch", points=0.5, needs="values")
+def test_train_epoch__mode(agree, draw):
     """train_epoch trains in training mode."""
     weights, batches = small_weights(draw), labelled_batches(draw, (8, 8))
 
@@ -40,21 +40,21 @@ def test_epoch_mode(agree, draw):
 
 
 @check("evaluate", points=0.5)
-def test_accuracy(agree, draw):
+def test_evaluate__values(agree, draw):
     """evaluate returns the share of right predictions, 0 to 1."""
     weights, batches = small_weights(draw), labelled_batches(draw, (10, 10))
     agree(accuracy(weights, batches))
 
 
-@check("evaluate", points=0.5, needs="accuracy")
-def test_accuracy_uneven(agree, draw):
+@check("evaluate", points=0.5, needs="values")
+def test_evaluate__uneven(agree, draw):
     """evaluate counts samples, not batches: a smaller last batch weighs by its size."""
     weights, batches = small_weights(draw), labelled_batches(draw, (10, 10, 1))
     agree(accuracy(weights, batches))
 
 
-@check("evaluate", points=0.5, needs="accuracy")
-def test_evaluation_mode(agree, draw):
+@check("evaluate", points=0.5, needs="values")
+def test_evaluate__evaluation_mode(agree, draw):
     """evaluate runs the model in evaluation mode and leaves it in the mode in which it found it."""
     weights, batches = small_weights(draw), labelled_batches(draw, (10, 10))
     agree(accuracy(weights, batches, net="ModeNet", training=True))
@@ -62,7 +62,7 @@ def test_evaluation_mode(agree, draw):
 
 
 @check("fit", points=1)
-def test_history(agree, draw):
+def test_fit__history(agree, draw):
     """fit trains with Adam for max_epochs epochs and returns the history of losses and accuracies."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8, 4)), labelled_batches(draw, (10, 6))
@@ -70,7 +70,7 @@ def test_history(agree, draw):
 
 
 @check("fit", points=0.5, needs="history")
-def test_target(agree, draw):
+def test_fit__target(agree, draw):
     """fit stops right after the first epoch whose test accuracy reaches target_accuracy."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8, 8, 8)), labelled_batches(draw, (20, 20))
@@ -78,7 +78,7 @@ def test_target(agree, draw):
 
 
 @check("fit", points=0.5, needs="history")
-def test_on_epoch(agree, draw):
+def test_fit__on_epoch(agree, draw):
     """fit calls on_epoch(epoch, history) after each epoch, epochs counted from 1."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8)), labelled_batches(draw, (10,))

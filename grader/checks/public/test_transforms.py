@@ -5,14 +5,14 @@ from grader.checks.experiments import in_order, is_pair, numbered_images, paired
 
 
 @check("Invert", points=1)
-def test_inversion(agree, draw):
+def test_Invert__values(agree, draw):
     """Invert()(image) is 1 - image."""
     image = draw.images(1, 6, 5)
     agree(lambda s: s.Invert()(image))
 
 
-@check("Invert", points=1, needs="inversion")
-def test_inversion_keeps_input(agree, draw):
+@check("Invert", points=1, needs="values")
+def test_Invert__keeps_input(agree, draw):
     """Invert leaves its input as it was."""
     image = draw.images(3, 4, 4)
 
@@ -24,7 +24,7 @@ def test_inversion_keeps_input(agree, draw):
 
 
 @check("Invert", points=0.5)
-def test_repr(agree):
+def test_Invert__repr(agree):
     """repr(Invert()) holds its name, and is its own, not the inherited one with an address."""
 
     def experiment(s):
@@ -38,35 +38,35 @@ def test_repr(agree):
 
 
 @check("mean_and_std", points=1)
-def test_statistics(agree, draw):
+def test_mean_and_std__values(agree, draw):
     """mean_and_std gives mean and population standard deviation of each channel, over all pixels."""
     images = draw.images(4, 3, 5, 6) * draw.images(1, 3, 1, 1)
     agree(lambda s: s.mean_and_std(images))
 
 
-@check("mean_and_std", points=1, needs="statistics")
-def test_statistics_uint8(agree, draw):
+@check("mean_and_std", points=1, needs="values")
+def test_mean_and_std__uint8(agree, draw):
     """mean_and_std scales uint8 images to 0..1 first."""
     images = draw.integers(0, 256, 5, 2, 6, 6).byte()
     agree(lambda s: s.mean_and_std(images))
 
 
-@check("mean_and_std", points=0.5, needs="statistics")
-def test_population(agree, draw):
+@check("mean_and_std", points=0.5, needs="values")
+def test_mean_and_std__population(agree, draw):
     """The standard deviation divides by the number of values, not by one less."""
     images = draw.images(1, 1, 2, 2)
     agree(lambda s: s.mean_and_std(images))
 
 
 @check("with_negatives", points=1)
-def test_pairs(agree, draw):
+def test_with_negatives__pairs(agree, draw):
     """with_negatives returns every image and its negative once, each still with its label."""
     images, labels = numbered_images(draw, 6, 1, 3, 4)
     agree(paired(images, labels, seed=3))
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_shuffled(agree, student, draw):
+def test_with_negatives__shuffled(agree, student, draw):
     """with_negatives shuffles positives and negatives together."""
     images, labels = numbered_images(draw, 32, 1, 2, 2)
     result = student.with_negatives(images, labels, student.probes.generator(5))
@@ -83,7 +83,7 @@ def test_shuffled(agree, student, draw):
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_negatives_keep_inputs(agree, draw):
+def test_with_negatives__keeps_inputs(agree, draw):
     """with_negatives leaves images and labels as they were."""
     images, labels = numbered_images(draw, 5, 1, 2, 3)
 
@@ -95,7 +95,7 @@ def test_negatives_keep_inputs(agree, draw):
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_generator(agree, draw):
+def test_with_negatives__generator(agree, draw):
     """The order comes from `generator`: the same state gives the same order, another one another."""
     images, labels = numbered_images(draw, 16, 1, 2, 2)
 

@@ -11,7 +11,7 @@ def _not_contiguous(x):
 
 
 @check("conv2d", points=1, needs="values")
-def test_shapes(agree, draw):
+def test_conv2d__shapes(agree, draw):
     """conv2d works for images and kernels of any size, square or not, for one image and for many channels."""
     for x_shape, weight_shape in (
         ((1, 1, 5, 8), (1, 1, 2, 4)),  # a kernel that is wider than high
@@ -25,7 +25,7 @@ def test_shapes(agree, draw):
 
 
 @check("conv2d", points=0.5, needs="values")
-def test_stride_and_padding(agree, draw):
+def test_conv2d__stride_and_padding(agree, draw):
     """conv2d combines stride and padding, drops what does not fit, and takes arguments by position and by name."""
     x, weight, bias = draw(2, 2, 11, 9), draw(3, 2, 3, 4), draw(3)
     agree(lambda s: s.conv2d(x, weight, bias, 2, 1))
@@ -35,7 +35,7 @@ def test_stride_and_padding(agree, draw):
 
 
 @check("conv2d", points=0.5, needs="values")
-def test_views(agree, draw):
+def test_conv2d__views(agree, draw):
     """conv2d takes tensors that are not contiguous and leaves its inputs as they were."""
     x, weight, bias = _not_contiguous(draw(2, 3, 7, 6)), _not_contiguous(draw(4, 3, 3, 2)), draw(4)
     agree(lambda s: s.conv2d(x, weight, bias))
@@ -48,15 +48,15 @@ def test_views(agree, draw):
 
 
 @check("conv2d", points=1, needs="values")
-def test_gradients_with_options(agree, draw):
+def test_conv2d__gradients_with_options(agree, draw):
     """Gradients of conv2d are right with stride and padding, with and without a bias."""
     x, weight, bias = draw(2, 3, 8, 7), draw(4, 3, 3, 2), draw(4)
     agree(lambda s: gradients(s.conv2d, x=x, weight=weight, bias=bias, stride=2, padding=1))
     agree(lambda s: gradients(s.conv2d, x=x, weight=weight, stride=3))
 
 
-@check("max_pool2d", points=1, needs="pooling_values")
-def test_windows(agree, draw):
+@check("max_pool2d", points=1, needs="values")
+def test_max_pool2d__windows(agree, draw):
     """max_pool2d drops a last partial window, and windows may overlap or leave gaps."""
     x = draw.distinct(2, 3, 9, 7)
     agree(lambda s: s.max_pool2d(x, 2))
@@ -67,8 +67,8 @@ def test_windows(agree, draw):
     agree(lambda s: s.max_pool2d(x, 1))
 
 
-@check("max_pool2d", points=0.5, needs="pooling_values")
-def test_pooling_views(agree, draw):
+@check("max_pool2d", points=0.5, needs="values")
+def test_max_pool2d__views(agree, draw):
     """max_pool2d takes negative values, one image, many channels and views, and leaves its input as it was."""
     x = _not_contiguous(draw.distinct(1, 12, 6, 5) - 3)
     agree(lambda s: s.max_pool2d(x, 2))
@@ -80,16 +80,16 @@ def test_pooling_views(agree, draw):
     agree(experiment)
 
 
-@check("max_pool2d", points=0.5, needs="pooling_values")
-def test_pooling_gradients_overlap(agree, draw):
+@check("max_pool2d", points=0.5, needs="values")
+def test_max_pool2d__gradients_overlap(agree, draw):
     """Where windows of max_pool2d overlap, the gradients of all of them add up."""
     x = draw.distinct(2, 2, 7, 6)
     agree(lambda s: gradients(s.max_pool2d, x=x, kernel_size=3, stride=2))
     agree(lambda s: gradients(s.max_pool2d, x=x, kernel_size=2, stride=1))
 
 
-@check("linear", points=0.5, needs="linear_values")
-def test_linear_shapes(agree, draw):
+@check("linear", points=0.5, needs="values")
+def test_linear__shapes(agree, draw):
     """linear takes any number of leading dimensions, views, and no bias."""
     weight, bias = draw(4, 6), draw(4)
     for shape in ((6,), (1, 6), (2, 3, 6), (2, 1, 3, 6)):
@@ -100,16 +100,16 @@ def test_linear_shapes(agree, draw):
     agree(lambda s: s.linear(x=x, weight=weight, bias=None))
 
 
-@check("linear", points=0.5, needs="linear_values")
-def test_linear_gradients_shapes(agree, draw):
+@check("linear", points=0.5, needs="values")
+def test_linear__gradients_shapes(agree, draw):
     """Gradients of linear are right for more dimensions and without a bias."""
     x, weight, bias = draw(2, 3, 6), draw(4, 6), draw(4)
     agree(lambda s: gradients(s.linear, x=x, weight=weight, bias=bias))
     agree(lambda s: gradients(s.linear, x=x, weight=weight))
 
 
-@check("relu", points=0.5, needs="relu_values")
-def test_relu_gradients(agree, draw):
+@check("relu", points=0.5, needs="values")
+def test_relu__gradients(agree, draw):
     """relu works for any shape, passes the gradient where x > 0 only, and leaves its input as it was."""
     for shape in ((), (7,), (2, 3, 4, 5)):
         x = draw.away_from_zero(*shape)
@@ -118,8 +118,8 @@ def test_relu_gradients(agree, draw):
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.relu, x)[1][0]})
 
 
-@check("leaky_relu", points=0.5, needs="leaky_relu_values")
-def test_leaky_relu_slopes(agree, draw):
+@check("leaky_relu", points=0.5, needs="values")
+def test_leaky_relu__slopes(agree, draw):
     """leaky_relu holds for any slope, above 1 and below 0 too, in value and gradient."""
     x = draw.away_from_zero(2, 3, 4)
     for slope in (0.0, 0.2, 1.0, 1.7, -0.5):
@@ -128,8 +128,8 @@ def test_leaky_relu_slopes(agree, draw):
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.leaky_relu, x)[1][0]})
 
 
-@check("elu", points=0.5, needs="elu_values")
-def test_elu_large(agree, draw):
+@check("elu", points=0.5, needs="values")
+def test_elu__large(agree, draw):
     """elu has finite values and gradients for large x, and right gradients for any alpha."""
     x = torch.cat([draw.away_from_zero(8), torch.tensor([50.0, 120.0, 1e4, -50.0, -1e4])])
     for alpha in (1.0, 0.5):
@@ -138,8 +138,8 @@ def test_elu_large(agree, draw):
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.elu, x)[1][0]})
 
 
-@check("softmax", points=0.5, needs="softmax_values")
-def test_softmax_dimensions(agree, draw):
+@check("softmax", points=0.5, needs="values")
+def test_softmax__dimensions(agree, draw):
     """softmax works along any dimension of any shape."""
     x = 3 * draw(2, 3, 4)
     for dim in (0, 1, 2, -1, -2):
@@ -148,8 +148,8 @@ def test_softmax_dimensions(agree, draw):
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.softmax, x)[1][0]})
 
 
-@check("softmax", points=0.5, needs="softmax_values")
-def test_softmax_gradients(agree, draw):
+@check("softmax", points=0.5, needs="values")
+def test_softmax__gradients(agree, draw):
     """Gradients of softmax are right, and finite for logits of 1e4."""
     x = 3 * draw(3, 5)
     agree(lambda s: gradients(s.softmax, x=x))
@@ -159,8 +159,8 @@ def test_softmax_gradients(agree, draw):
     agree(lambda s: s.softmax(large), atol=1e-3)
 
 
-@check("cross_entropy", points=0.5, needs="cross_entropy_values")
-def test_cross_entropy_shapes(agree, draw):
+@check("cross_entropy", points=0.5, needs="values")
+def test_cross_entropy__shapes(agree, draw):
     """cross_entropy works for one sample, for many classes, and for logits that are not contiguous."""
     for samples, classes in ((1, 3), (7, 10), (4, 50)):
         logits, target = 4 * draw(samples, classes), draw.integers(0, classes, samples)
@@ -170,8 +170,8 @@ def test_cross_entropy_shapes(agree, draw):
     agree(lambda s: {"logits afterwards": s.probes.with_inputs(s.cross_entropy, logits, target)[1][0]})
 
 
-@check("cross_entropy", points=0.5, needs="cross_entropy_values")
-def test_cross_entropy_stable(agree, draw):
+@check("cross_entropy", points=0.5, needs="values")
+def test_cross_entropy__stable(agree, draw):
     """cross_entropy has right values and finite gradients for logits of 1e4 in size."""
     logits = 1e4 * draw.integers(-1, 2, 6, 4) + 3 * draw(6, 4).round(decimals=1)
     target = draw.integers(0, 4, 6)
@@ -179,8 +179,8 @@ def test_cross_entropy_stable(agree, draw):
     agree(lambda s: gradients(s.cross_entropy, logits=logits, target=target), atol=1e-3)
 
 
-@check("cross_entropy", points=0.5, needs="cross_entropy_values")
-def test_cross_entropy_gradients_shapes(agree, draw):
+@check("cross_entropy", points=0.5, needs="values")
+def test_cross_entropy__gradients_shapes(agree, draw):
     """The gradient of cross_entropy is (softmax(logits) - onehot(target)) / N for any N and number of classes."""
     for samples, classes in ((1, 4), (8, 3)):
         logits, target = 3 * draw(samples, classes), draw.integers(0, classes, samples)

@@ -5,7 +5,7 @@ from grader.checks.experiments import lenet_logits, lenet_weights
 
 
 @check("LeNet5", points=1.5, needs="logits")
-def test_colour(agree, draw):
+def test_LeNet5__colour(agree, draw):
     """LeNet5(3, 32) is the network for CIFAR-10: its parameters and its logits, for one image, too."""
     weights, x = lenet_weights(draw, 3, 32), draw.images(2, 3, 32, 32)
     agree(lambda s: s.probes.shapes(s.LeNet5(in_channels=3, image_size=32)))
@@ -14,7 +14,7 @@ def test_colour(agree, draw):
 
 
 @check("LeNet5", points=1, needs="parameters")
-def test_sizes(agree, draw):
+def test_LeNet5__sizes(agree, draw):
     """LeNet5 fits its layers to any in_channels, image_size and num_classes, by position and by name."""
     agree(lambda s: s.probes.shapes(s.LeNet5()))
     agree(lambda s: s.probes.shapes(s.LeNet5(2, 20, 7)))
@@ -23,7 +23,7 @@ def test_sizes(agree, draw):
 
 
 @check("LeNet5", points=0.5, needs="logits")
-def test_modes(agree, draw):
+def test_LeNet5__modes(agree, draw):
     """LeNet5 gives the same logits in training and in evaluation mode: no dropout, no other layers."""
     weights, x = lenet_weights(draw), draw.images(2, 1, 28, 28)
     agree(lenet_logits(weights, x, training=True))
@@ -31,7 +31,7 @@ def test_modes(agree, draw):
 
 
 @check("LeNet5", points=1, needs="logits")
-def test_parameter_gradients(agree, draw):
+def test_LeNet5__gradients(agree, draw):
     """A backward pass through LeNet5 gives every parameter its gradient."""
     weights, x = lenet_weights(draw), draw.images(2, 1, 28, 28)
     gradient = draw(2, 10)

@@ -14,23 +14,23 @@ from grader.checks.experiments import (
 )
 
 
-@check("train_epoch", points=0.5, needs="epoch")
-def test_epoch_stale_gradients(agree, draw):
+@check("train_epoch", points=0.5, needs="values")
+def test_train_epoch__stale_gradients(agree, draw):
     """Gradients that lie in the parameters on entry to train_epoch do not count."""
     weights, batches = small_weights(draw), labelled_batches(draw, (6, 6))
     agree(one_epoch(weights, batches, stale=0.7), atol=LEARNT)
 
 
-@check("train_epoch", points=1, needs="epoch")
-def test_epoch_sizes(agree, draw):
+@check("train_epoch", points=1, needs="values")
+def test_train_epoch__sizes(agree, draw):
     """train_epoch is right for batches of any sizes, one sample among them."""
     weights = small_weights(draw)
     agree(one_epoch(weights, labelled_batches(draw, (5, 9, 1)), lr=0.3), atol=LEARNT)
     agree(one_epoch(weights, labelled_batches(draw, (12,)), lr=0.3), atol=LEARNT)
 
 
-@check("train_epoch", points=0.5, needs="epoch")
-def test_epoch_passes(agree, draw):
+@check("train_epoch", points=0.5, needs="values")
+def test_train_epoch__passes(agree, draw):
     """train_epoch passes once over the loader, with one forward pass in training mode for each batch."""
     weights, batches = small_weights(draw), labelled_batches(draw, (4, 4, 4))
 
@@ -42,8 +42,8 @@ def test_epoch_passes(agree, draw):
     agree(experiment)
 
 
-@check("evaluate", points=0.5, needs="accuracy")
-def test_accuracy_sizes(agree, draw):
+@check("evaluate", points=0.5, needs="values")
+def test_evaluate__sizes(agree, draw):
     """evaluate is right for batches of any sizes, and leaves the weights as they were."""
     weights = small_weights(draw)
     for sizes in ((7, 7, 2), (1, 1, 9), (5,)):
@@ -57,16 +57,16 @@ def test_accuracy_sizes(agree, draw):
     agree(experiment)
 
 
-@check("evaluate", points=0.5, needs="accuracy")
-def test_evaluation_mode_uneven(agree, draw):
+@check("evaluate", points=0.5, needs="values")
+def test_evaluate__evaluation_mode_uneven(agree, draw):
     """evaluate uses evaluation mode for every batch and restores the mode that it found, either one."""
     weights, batches = small_weights(draw), labelled_batches(draw, (6, 6, 6))
     for training in (True, False):
         agree(accuracy(weights, batches, net="ModeNet", training=training))
 
 
-@check("evaluate", points=0.5, needs="accuracy")
-def test_no_gradients(agree, draw):
+@check("evaluate", points=0.5, needs="values")
+def test_evaluate__no_gradients(agree, draw):
     """evaluate records no gradients."""
     weights, batches = small_weights(draw), labelled_batches(draw, (4, 4))
 
@@ -79,7 +79,7 @@ def test_no_gradients(agree, draw):
 
 
 @check("fit", points=1, needs="history")
-def test_weight_decay(agree, draw):
+def test_fit__weight_decay(agree, draw):
     """fit hands lr and weight_decay to Adam (an L2 penalty in the gradient, as torch.optim.Adam has it)."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8, 5)), labelled_batches(draw, (12,))
@@ -88,7 +88,7 @@ def test_weight_decay(agree, draw):
 
 
 @check("fit", points=1, needs="history")
-def test_stopping(agree, draw):
+def test_fit__stopping(agree, draw):
     """fit never stops early without a target, stops after the first epoch for 0.0, and keeps the last weights."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8, 8)), labelled_batches(draw, (16, 15))
@@ -99,7 +99,7 @@ def test_stopping(agree, draw):
 
 
 @check("fit", points=0.5, needs="history")
-def test_on_epoch_stops(agree, draw):
+def test_fit__on_epoch_stops(agree, draw):
     """fit calls on_epoch after the last epoch, too, where it stops early, with that epoch in the history."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (8, 8)), labelled_batches(draw, (10, 5))
@@ -108,7 +108,7 @@ def test_on_epoch_stops(agree, draw):
 
 
 @check("fit", points=0.5, needs="history")
-def test_learns(agree, student, draw):
+def test_fit__learns(agree, student, draw):
     """The weights that fit leaves behind have learnt: the kit measures their accuracy itself."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (16,) * 6), labelled_batches(draw, (40,))

@@ -6,8 +6,8 @@ from grader.checking import check
 from grader.checks.experiments import in_order, numbered_images, paired
 
 
-@check("Invert", points=1, needs="inversion")
-def test_inversion_shapes(agree, draw):
+@check("Invert", points=1, needs="values")
+def test_Invert__shapes(agree, draw):
     """Invert takes images of any shape, views among them, and includes 0 and 1."""
     for shape in ((28, 28), (3, 8, 5), (2, 3, 4, 4), (1, 1, 1)):
         image = draw.images(*shape)
@@ -17,8 +17,8 @@ def test_inversion_shapes(agree, draw):
     agree(lambda s: s.Invert()(view))
 
 
-@check("Invert", points=0.5, needs="inversion")
-def test_compose(agree, draw):
+@check("Invert", points=0.5, needs="values")
+def test_Invert__compose(agree, draw):
     """Invert works in a Compose, twice gives the image again."""
     image = draw.images(1, 5, 5)
 
@@ -29,8 +29,8 @@ def test_compose(agree, draw):
     agree(experiment)
 
 
-@check("Invert", points=1, needs="inversion")
-def test_inversion_keeps_inputs(agree, draw):
+@check("Invert", points=1, needs="values")
+def test_Invert__keeps_inputs(agree, draw):
     """Invert leaves its input as it was and returns a tensor of its own, each time it is used."""
     image, other = draw.images(1, 4, 3), draw.images(2, 3, 3)
 
@@ -43,8 +43,8 @@ def test_inversion_keeps_inputs(agree, draw):
     agree(experiment)
 
 
-@check("mean_and_std", points=1, needs="statistics")
-def test_statistics_shapes(agree, draw):
+@check("mean_and_std", points=1, needs="values")
+def test_mean_and_std__shapes(agree, draw):
     """mean_and_std is right for one image, many channels, images that are not square, and views."""
     for shape in ((1, 1, 2, 3), (3, 7, 4, 2), (20, 2, 1, 5)):
         images = draw.images(*shape)
@@ -56,15 +56,15 @@ def test_statistics_shapes(agree, draw):
     agree(lambda s: {"images afterwards": s.probes.with_inputs(s.mean_and_std, pixels)[1][0]})
 
 
-@check("mean_and_std", points=0.5, needs="statistics")
-def test_statistics_signs(agree, draw):
+@check("mean_and_std", points=0.5, needs="values")
+def test_mean_and_std__signs(agree, draw):
     """mean_and_std takes float images as they are: also those that are not in 0..1."""
     images = 5 * draw(3, 2, 4, 4)
     agree(lambda s: s.mean_and_std(images))
 
 
-@check("mean_and_std", points=1, needs="statistics")
-def test_statistics_many(agree, draw):
+@check("mean_and_std", points=1, needs="values")
+def test_mean_and_std__many(agree, draw):
     """mean_and_std is accurate on 60,000 images."""
     small = draw.integers(180, 256, 60, 2, 4, 4).byte()
     images = small.repeat(1000, 1, 1, 1)
@@ -72,7 +72,7 @@ def test_statistics_many(agree, draw):
 
 
 @check("with_negatives", points=1, needs="pairs")
-def test_pairs_shapes(agree, draw):
+def test_with_negatives__pairs_shapes(agree, draw):
     """with_negatives keeps every pair and every label for images of any shape and one image alone."""
     for count, shape in ((7, (3, 4, 2)), (1, (1, 2, 2)), (20, (1, 3, 3))):
         images, labels = numbered_images(draw, count, *shape)
@@ -80,7 +80,7 @@ def test_pairs_shapes(agree, draw):
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_torch_generator(agree, draw):
+def test_with_negatives__torch_generator(agree, draw):
     """Without a generator the order comes from torch's own."""
     images, labels = numbered_images(draw, 16, 1, 2, 2)
 
@@ -96,7 +96,7 @@ def test_torch_generator(agree, draw):
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_generator_moves(agree, draw):
+def test_with_negatives__generator_moves(agree, draw):
     """The generator's state moves on: a second call gives another order; torch's own is left alone."""
     images, labels = numbered_images(draw, 16, 1, 2, 2)
 
@@ -110,7 +110,7 @@ def test_generator_moves(agree, draw):
 
 
 @check("with_negatives", points=0.5, needs="pairs")
-def test_negatives_keep_inputs_too(agree, draw):
+def test_with_negatives__keeps_inputs_and_dtype(agree, draw):
     """with_negatives leaves its inputs as they were and keeps the labels' dtype."""
     images, labels = numbered_images(draw, 9, 2, 3, 2)
 

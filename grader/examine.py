@@ -87,7 +87,7 @@ class Examiner:
         elif self._owner != os.getpid():
             inherited = self._workers
             self._workers = (
-                inherited.clone() if isinstance(inherited, ForkServer) else SpawnServer(self.limits)
+                inherited.clone() if isinstance(inherited, ForkServer) else SpawnServer(self.limits.cpu)
             )
         self._owner = os.getpid()
         return self._workers
@@ -225,6 +225,7 @@ class _Examination:
         self.modules: dict[str, list[str]] = {}  # task -> the submission's files that it loads
         self._submission = submission
         self._examiner = examiner
+        self._limits = limits
         self._budget = Budget(limits.submission)
         self._open_worker = open_worker or self._sandboxed
         self._worker: Worker | None = None
@@ -265,9 +266,9 @@ class _Examination:
 
     def _sandboxed(self, budget: Budget, output: bytearray) -> Worker:
         try:
-            return self._examiner.workers().worker(budget, output)
+            return self._examiner.workers().worker(self._limits, budget, output)
         except ForkServerDied:
-            return self._examiner.restart().worker(budget, output)
+            return self._examiner.restart().worker(self._limits, budget, output)
 
 
 class _Run:

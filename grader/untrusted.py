@@ -57,26 +57,25 @@ def _environment() -> dict[str, str]:
 class ForkServer:
     """The untrusted parent, and the workers that it forks."""
 
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, limits: Limits):
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None):
         self._control = control
         self._process = process
-        self._limits = limits
         self._ready = process is None
 
     @classmethod
-    def start(cls, limits: Limits) -> ForkServer:
+    def start(cls) -> ForkServer:
         """Start the program and return at once: it imports torch while the caller does, too."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno()), str(limits.cpu)],
+                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: we end it
             )
-        return cls(ours, process, limits)
+        return cls(ours, process)
 
     def wait(self) -> None:
         """Return when the program is ready to fork workers."""
@@ -99,21 +98,21 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._order({"do": "clone"}, theirs.fileno())
-        return ForkServer(ours, None, self._limits)
+        return ForkServer(ours, None)
 
-    def worker(self, budget: Budget, output: bytearray) -> Worker:
+    def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         """A fresh worker; what it prints is added to `output`."""
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
         try:
-            pid = self._order({"do": "fork"}, theirs.fileno(), write_end)["pid"]
+            pid = self._order({"do": "fork", "cpu": limits.cpu}, theirs.fileno(), write_end)["pid"]
         finally:
             theirs.close()
             os.close(write_end)
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, self._limits, budget)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
@@ -171,18 +170,18 @@ class SpawnServer:
     One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
     """
 
-    def __init__(self, limits: Limits):
-        self._limits = limits
+    def __init__(self, cpu_seconds: int):
+        self._cpu_seconds = cpu_seconds
         self._spare = self._spawn()
 
-    def worker(self, budget: Budget, output: bytearray) -> Worker:
+    def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         process, channel = self._spare
         self._spare = self._spawn()  # gets ready while this one is used
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         assert process.stdout is not None
         transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, self._limits, budget)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         process, channel = self._spare
@@ -196,7 +195,7 @@ class SpawnServer:
             process = subprocess.Popen(
                 [
                     sys.executable, "-I", str(BOOT), "spawned",
-                    "share" if windows else str(theirs.fileno()), str(self._limits.cpu),
+                    "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
                 env=_environment(),
@@ -236,4 +235,4 @@ Workers = ForkServer | SpawnServer
 def start_workers(limits: Limits, method: str = "") -> Workers:
     """Workers by the best means of this system: forked on Linux, spawned elsewhere."""
     method = method or ("fork" if sys.platform == "linux" else "spawn")
-    return ForkServer.start(limits) if method == "fork" else SpawnServer(limits)
+    return ForkServer.start() if method == "fork" else SpawnServer(limits.cpu)

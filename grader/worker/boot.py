@@ -1,4 +1,4 @@
-"""Starts an untrusted program: `python -I boot.py zygote FD SECONDS` or `... spawned FD SECONDS`.
+"""Starts an untrusted program: `python -I boot.py zygote FD` or `... spawned FD SECONDS`.
 
 Run as a script, so that only `grader.worker` and `datasets` of the kit can be imported from here on:
 not the checks, not `grader.instructor`, not `solutions`.
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "zygote":
         from grader.worker import zygote
 
-        zygote.main(int(sys.argv[2]), int(sys.argv[3]))
+        zygote.main(int(sys.argv[2]))
     else:
         from grader.worker import spawned
 

@@ -3,7 +3,7 @@
 Run as a program of its own with an emptied environment. It knows nothing secret, and after the
 imports it does no more than fork, kill and reap on orders from its control socket:
 
-    {"do": "fork"}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
+    {"do": "fork", "cpu": seconds}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
     {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
     {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
     {"do": "compact"}  gather memory into huge pages -> {"pages": n}: forks get four times as fast, for half
@@ -30,12 +30,12 @@ _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
-def main(control_fd: int, cpu_seconds: int) -> None:
+def main(control_fd: int) -> None:
     """Warm up, say so on the control socket, then obey it."""
     _warm_up()
     control = socket.socket(fileno=control_fd)
     control.send(b'{"ready": true}')
-    _obey(control, cpu_seconds)
+    _obey(control)
 
 
 def _warm_up() -> None:
@@ -68,7 +68,7 @@ def _warm_up() -> None:
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 
 
-def _obey(control: socket.socket, cpu_seconds: int) -> None:
+def _obey(control: socket.socket) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -87,7 +87,7 @@ def _obey(control: socket.socket, cpu_seconds: int) -> None:
                 channel_fd, output_fd = descriptors
                 pid = os.fork()
                 if pid == 0:
-                    _be_child(channel_fd, output_fd, cpu_seconds)
+                    _be_child(channel_fd, output_fd, order["cpu"])
                 os.close(channel_fd)
                 os.close(output_fd)
                 kept.add(pid)
@@ -172,7 +172,3 @@ def _children() -> list[int]:
         return [int(pid) for pid in task.read_text().split()]
     except OSError:
         return []
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

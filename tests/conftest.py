@@ -1,0 +1,98 @@
+"""Shared by the tests: submissions made from the solutions, and one examiner for the whole run."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grader.examine import close, examine, prepare
+from grader.report import CheckResult, Report
+from grader.submission import Submission, read_folder
+from grader.untrusted import Limits
+
+ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = ROOT / "solutions"
+GRADE = [sys.executable, "-m", "grader"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _examiner() -> Iterator[None]:
+    prepare()
+    yield
+    close()
+
+
+def solution_files() -> dict[str, bytes]:
+    """The solutions as the files of a submission."""
+    return dict(read_folder(SOLUTIONS).files)
+
+
+def changed(module: str, *changes: tuple[str, str]) -> Submission:
+    """The solutions with texts of one module replaced; each must be there."""
+    files = solution_files()
+    text = files[f"{module}.py"].decode()
+    for old, new in changes:
+        assert old in text, f"{module}.py has no {old!r}"
+        text = text.replace(old, new)
+    files[f"{module}.py"] = text.encode()
+    return Submission("changed", files)
+
+
+def with_body(module: str, function: str, body: str, preamble: str = "") -> Submission:
+    """The solutions with the body of one function replaced, and `preamble` put before the module."""
+    files = solution_files()
+    lines = files[f"{module}.py"].decode().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"def {function}("))
+    begin = next(i for i in range(start, len(lines)) if "### BEGIN SOLUTION" in lines[i])
+    end = next(i for i in range(begin, len(lines)) if "### END SOLUTION" in lines[i])
+    lines[begin : end + 1] = [f"    {line}" for line in body.splitlines()]
+    files[f"{module}.py"] = ("\n".join([*preamble.splitlines(), *lines]) + "\n").encode()
+    return Submission("changed", files)
+
+
+def checks_of(report: Report, task: str) -> tuple[CheckResult, ...]:
+    """The results of one task."""
+    return next(found.checks for found in report.tasks if found.task == task)
+
+
+def earned(report: Report) -> dict[str, float]:
+    """Points earned by task."""
+    return {task.task: task.earned for task in report.tasks}
+
+
+@pytest.fixture
+def grade(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `grade` as a user would, in a folder of its own, on a terminal of 80 columns."""
+
+    def run(
+        *arguments: str | Path, cwd: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*GRADE, *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+QUICK = Limits(call=2.0, load=3.0, submission=30.0, cpu=60)
+
+__all__ = [
+    "GRADE",
+    "QUICK",
+    "ROOT",
+    "SOLUTIONS",
+    "changed",
+    "checks_of",
+    "earned",
+    "examine",
+    "solution_files",
+    "with_body",
+]

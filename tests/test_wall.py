@@ -1,0 +1,331 @@
+"""The wall: no submission changes another check's outcome, nor its own for the better."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from conftest import QUICK, changed, checks_of, earned, solution_files, with_body
+
+from grader.assignment import TASKS
+from grader.examine import examine
+from grader.outcomes import Outcome
+from grader.submission import Submission
+
+FULL = {task.name: task.points for task in TASKS}
+LAYERS = [task.name for task in TASKS if task.module == "layers"]
+WRONG_RELU = "return x"
+
+# each tampers before or while `relu` returns a wrong answer; no point of relu may be earned by it,
+# and no point of another task lost
+TAMPERING = {
+    "comparison functions patched": """
+import torch
+torch.equal = torch.allclose = torch.isclose = lambda *a, **k: True
+torch.Tensor.__eq__ = torch.Tensor.__ne__ = torch.Tensor.equal = lambda *a, **k: True
+torch.testing.assert_close = lambda *a, **k: None
+""",
+    "a frame walker": """
+import sys
+frame = sys._getframe()
+while frame is not None:
+    for name, value in list(frame.f_locals.items()):
+        if "expect" in name or "wanted" in name or "reference" in name:
+            raise SystemExit("found the answers")
+    frame = frame.f_back
+""",
+    "an exit handler that rewrites the report": """
+import atexit, os
+atexit.register(lambda: os.write(1, b'{"outcome": "passed"}'))
+""",
+    "pytest replaced": """
+import sys, types
+sys.modules["pytest"] = types.ModuleType("pytest")
+sys.modules["_pytest"] = types.ModuleType("_pytest")
+""",
+    "the garbage collector searched": """
+import gc
+answers = [o for o in gc.get_objects() if type(o).__name__ in ("LiveReference", "Agree", "CheckInfo", "CheckResult")]
+if answers:
+    raise SystemExit("found the answers")
+""",
+    "the solutions imported": """
+try:
+    from solutions.layers import relu as stolen
+except ImportError:
+    pass
+else:
+    raise SystemExit("found the solutions")
+""",
+    "the kit's secret parts imported": """
+for name in ("grader.instructor.mistakes", "grader.examine", "grader.checks.public.test_layers", "grader.instructor"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise SystemExit("found " + name)
+""",
+    "the environment read": """
+import os
+if any("SECRET" in name or "GRADE" in name for name in os.environ):
+    raise SystemExit("found a secret")
+""",
+}
+
+
+@pytest.mark.parametrize("preamble", TAMPERING.values(), ids=TAMPERING.keys())
+def test_tampering_at_import_changes_nothing(preamble: str) -> None:
+    report = examine(
+        with_body("layers", "relu", WRONG_RELU, preamble), hidden=True, secret=b"s", tasks=LAYERS
+    )
+    assert earned(report) == {**{name: FULL[name] for name in LAYERS}, "relu": 0}
+    assert {c.outcome for c in checks_of(report, "relu")} <= {Outcome.FAILED, Outcome.SKIPPED}
+
+
+ENDINGS = {
+    "os._exit(0)": ("import os; os._exit(0)", Outcome.CRASHED),
+    "sys.exit(0)": ("import sys; sys.exit(0)", Outcome.ERROR),
+    "a segmentation fault": ("import ctypes; ctypes.string_at(0)", Outcome.CRASHED),
+    "an endless loop": ("while True: pass", Outcome.TIMEOUT),
+    "sleep": ("import time; time.sleep(60)", Outcome.TIMEOUT),
+    "a killed process": ("import os; os.kill(os.getpid(), 9)", Outcome.CRASHED),
+    "the channel closed": ("import os; os.closerange(3, 1000)", Outcome.CRASHED),
+    "memory": ("return torch.zeros(2 ** 40)", Outcome.MEMORY),
+    "memory by list": ("x = [bytes(10 ** 8) for _ in range(100)]; return x", Outcome.MEMORY),
+    "no end of recursion": ("return relu(x)", Outcome.ERROR),
+    "an exception with a broken text": (
+        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
+        Outcome.ERROR,
+    ),
+    "keyboard interrupt": ("raise KeyboardInterrupt", Outcome.ERROR),
+    "a pytest skip": ("import unittest; raise unittest.SkipTest('skip me')", Outcome.ERROR),
+}
+
+
+@pytest.mark.parametrize(("body", "outcome"), ENDINGS.values(), ids=ENDINGS.keys())
+def test_endings_have_their_outcome_and_the_next_task_goes_on(body: str, outcome: Outcome) -> None:
+    report = examine(with_body("layers", "relu", body), tasks=["relu", "elu"], limits=QUICK, hidden=True)
+    first = checks_of(report, "relu")[0]
+    assert first.outcome is outcome, first.message
+    assert earned(report) == {"relu": 0, "elu": 1}
+
+
+RESULTS = {
+    "a tensor that is always equal": """
+class Yes(torch.Tensor):
+    def __eq__(self, other): return torch.ones(1).bool()
+    def allclose(self, *a, **k): return True
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return torch.ones(1)
+return x.as_subclass(Yes)
+""",
+    "an object that is always equal": """
+class Yes:
+    def __eq__(self, other): return True
+    def __getattr__(self, name): return self
+    def __call__(self, *a, **k): return self
+return Yes()
+""",
+    "a string": "return 'passed'",
+    "NaN": "return x * float('nan')",
+    "None": "return None",
+    "0-d": "return x.sum()",
+    "empty": "return x[:0]",
+    "float64": "return x.clamp(min=0).double()",
+    "an int": "return 3",
+    "a numpy array": "return x.clamp(min=0).numpy()",
+    "a list": "return x.clamp(min=0).tolist()",
+    "on the meta device": "return x.to('meta')",
+    "sparse": "return x.clamp(min=0).to_sparse()",
+    "complex": "return x.clamp(min=0) * (1 + 0j)",
+    "stride 0 and huge": "return x.sum().expand(10 ** 9)",
+    "a list that holds itself": "l = []; l.append(l); return l",
+    "a dict with odd keys": "return {(1, 2): 3}",
+    "a huge int": "return 10 ** 5000",
+    "a generator": "return (v for v in x)",
+    "a bool tensor": "return x > 0",
+    "half": "return x.clamp(min=0).half()",
+}
+
+
+@pytest.mark.parametrize("body", RESULTS.values(), ids=RESULTS.keys())
+def test_odd_results_fail_with_a_message(body: str) -> None:
+    report = examine(with_body("layers", "relu", body), tasks=["relu"], limits=QUICK)
+    (check,) = checks_of(report, "relu")
+    assert check.outcome in (Outcome.FAILED, Outcome.ERROR)
+    assert "kit" not in check.message
+    assert check.message
+
+
+FORGED = {
+    "a frame sent ahead": "os.write(fd, b'LN5\\x01' + bytes(8) + b'\\0\\0\\0\\x1e\\0\\0\\0\\0' + b'{\"type\":\"returned\",\"value\":1}')",
+    "rubbish": "os.write(fd, b'x' * 100)",
+    "a frame over the cap": "os.write(fd, b'LN5\\x01' + bytes(8) + b'\\xff' * 8)",
+    "half a frame": "os.write(fd, b'LN5\\x01' + bytes(8) + b'\\0\\0\\0\\xff\\0\\0\\0\\0' + b'{'); import time; time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("write", FORGED.values(), ids=FORGED.keys())
+def test_forged_answers_are_not_believed(write: str) -> None:
+    body = f"""
+import os, stat
+for fd in range(3, 64):
+    try:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            {write}
+    except OSError:
+        pass
+return x.clamp(min=0)
+"""
+    report = examine(with_body("layers", "relu", body), tasks=["relu", "elu"], limits=QUICK, hidden=True)
+    assert checks_of(report, "relu")[0].outcome in (Outcome.CRASHED, Outcome.TIMEOUT)
+    assert earned(report) == {"relu": 0, "elu": 1}
+
+
+STATES = {
+    "default dtype": "torch.set_default_dtype(torch.float64)",
+    "grad mode": "torch.set_grad_enabled(False)",
+    "random generator": "torch.manual_seed(1)",
+    "threads": "torch.set_num_threads(3)",
+    "anomaly mode": "torch.autograd.set_detect_anomaly(True)",
+    "deterministic algorithms": "torch.use_deterministic_algorithms(True)",
+    "a patched operation": "torch.Tensor.sum = lambda *a, **k: 0 / 0",
+    "a global of the module": "globals()['elu'] = globals()['linear'] = None",
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
+def test_what_one_task_leaves_behind_is_not_there_for_the_next(state: str) -> None:
+    report = examine(
+        with_body("layers", "relu", f"{state}\nreturn x.clamp(min=0)"), hidden=True, tasks=LAYERS
+    )
+    others = {name: points for name, points in earned(report).items() if name != "relu"}
+    assert others == {name: FULL[name] for name in LAYERS if name != "relu"}
+
+
+def test_an_import_that_raises_costs_its_module_only() -> None:
+    report = examine(with_body("layers", "relu", "return x", "raise RuntimeError('at import')"), hidden=True)
+    assert {name: earned(report)[name] for name in ("Invert", "mean_and_std", "with_negatives")} == {
+        "Invert": 5, "mean_and_std": 5, "with_negatives": 5
+    }  # fmt: skip
+    first = checks_of(report, "conv2d")[0]
+    assert first.outcome is Outcome.ERROR
+    assert "at import" in first.message
+    assert "student/layers.py, line 1" in first.location
+
+
+def test_an_import_that_hangs_is_waited_for_once() -> None:
+    start = time.monotonic()
+    report = examine(
+        with_body("layers", "relu", "return x", "while True: pass"), limits=QUICK, tasks=LAYERS, hidden=True
+    )
+    assert {check.outcome for task in report.tasks for check in task.checks} == {
+        Outcome.TIMEOUT,
+        Outcome.SKIPPED,
+    }
+    assert time.monotonic() - start < 3 * QUICK.load
+
+
+def test_the_budget_of_a_submission_ends_it() -> None:
+    from grader.untrusted import Limits
+
+    slow = with_body("layers", "relu", "import time; time.sleep(0.5)\nreturn x.clamp(min=0)")
+    report = examine(slow, tasks=["relu", "elu"], limits=Limits(submission=0.8), hidden=True)
+    assert checks_of(report, "elu")[0].outcome is Outcome.TIMEOUT
+    assert "used up" in checks_of(report, "elu")[0].message
+
+
+def test_output_is_drained_and_capped() -> None:
+    loud = with_body("layers", "relu", "print('spam ' * 1000000)\nreturn x.clamp(min=0)")
+    report = examine(loud, tasks=["relu"], limits=QUICK)
+    assert earned(report)["relu"] == 0.5
+    assert 1000 < len(report.output) <= 64_000
+
+
+def test_no_process_is_left_behind(tmp_path: Path) -> None:
+    mark = tmp_path / "pids"
+    daemon = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open({str(mark)!r}, "w").write(str(os.getpid()))
+        time.sleep(60)
+    os._exit(0)
+for _ in range(200):
+    time.sleep(0.01)
+    if os.path.exists({str(mark)!r}): break
+return x.clamp(min=0)
+"""
+    examine(with_body("layers", "relu", daemon), tasks=["relu", "elu"], limits=QUICK)
+    pid = int(mark.read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_files_that_a_submission_may_write_are_small(tmp_path: Path) -> None:
+    target = tmp_path / "big"
+    body = f"open({str(target)!r}, 'wb').write(bytes(10 ** 8))\nreturn x.clamp(min=0)"
+    report = examine(with_body("layers", "relu", body), tasks=["relu"], limits=QUICK)
+    assert checks_of(report, "relu")[0].outcome is Outcome.ERROR
+    assert not target.exists() or target.stat().st_size <= 1_000_000
+
+
+def test_the_layers_that_hold_are_reported() -> None:
+    report = examine(Submission("s", solution_files()), tasks=["relu"])
+    assert report.isolation == ("session", "descriptors", "limits")
+
+
+def test_hidden_seeds_depend_on_student_and_secret() -> None:
+    from grader.checking import seed_of
+
+    assert seed_of("public/relu/values", "ann", b"1") == seed_of("public/relu/values", "bob", b"2")
+    hidden = {
+        seed_of("hidden/relu/gradients", who, secret) for who in ("ann", "bob") for secret in (b"1", b"2")
+    }
+    assert len(hidden) == 4
+
+
+def test_a_spawned_worker_gives_the_same_outcomes() -> None:
+    """macOS and Windows have no fork server: the same checks through a spawned worker, reset between tasks."""
+    from grader.examine import Examiner
+    from grader.untrusted import Limits, SpawnServer
+
+    server = SpawnServer(60)
+    try:
+        from grader import examine as module
+
+        kept, module._examiner = module._examiner, Examiner(Limits(call=3.0), workers=server)
+        state = with_body("layers", "relu", "torch.set_default_dtype(torch.float64)\nreturn F.relu(x)")
+        report = examine(state, tasks=["relu", "elu", "softmax", "Invert"], hidden=True)
+        crash = examine(with_body("layers", "relu", "import os; os._exit(3)"), tasks=["relu", "elu"])
+    finally:
+        module._examiner = kept
+        server.close()
+    assert earned(report) == {"relu": 0, "elu": 1, "softmax": 2, "Invert": 5}
+    assert checks_of(report, "relu")[0].outcome is Outcome.FORBIDDEN
+    assert checks_of(crash, "relu")[0].outcome is Outcome.CRASHED
+    assert earned(crash)["elu"] == 0.5
+
+
+def test_the_fork_server_is_replaced_when_it_dies() -> None:
+    from grader import examine as module
+
+    server = module.prepare().workers()
+    examine(Submission("s", solution_files()), tasks=["relu"])
+    server._process.kill()
+    server._process.wait()
+    report = examine(Submission("s", solution_files()), tasks=["relu"])
+    assert earned(report)["relu"] == 0.5
+
+
+def test_finished_operations_that_run_at_import_or_in_another_task_do_not_count() -> None:
+    report = examine(
+        changed(
+            "layers",
+            ("import math\n", "import math\n\nimport torch.nn.functional as G\nG.relu(G.torch.ones(1))\n"),
+        ),
+        tasks=["relu"],
+    )
+    assert earned(report)["relu"] == 0.5

@@ -233,7 +233,7 @@ CONV2D = (
         "output_reshaped",
         _EINSUM,
         f"{_EINSUM}\n    y = y.transpose(-1, -2).reshape(y.shape)",
-        hint="output_reshaped",
+        hint="output_transposed",
     ),
     line(
         "conv2d",
@@ -357,7 +357,13 @@ CONV2D = (
         """,
         outcome="failed",
     ),
-    line("conv2d", "changes_x", _BIAS, f"x.data.zero_()\n    {_BIAS}", outcome="failed"),
+    line(
+        "conv2d",
+        "changes_x",
+        _PAD,
+        f"image = x.data\n    {_PAD}.clone()\n    image.zero_()",
+        outcome="failed",
+    ),
     line("conv2d", "tuples_only", _WINDOWS, _WINDOWS.replace("stride)", "stride[0])"), outcome="error"),
     body("conv2d", "stub", "raise NotImplementedError", outcome="missing"),
     line("conv2d", "gone", "def conv2d(", "def conv_2d(", outcome="missing"),

@@ -2,7 +2,8 @@
 
 After a disagreement the check's experiment is run again with each known mistake of the task in the
 solution's place. The first that gives the student's result is the diagnosis, so within a task the
-likelier mistake comes first.
+likelier mistake comes first. Before all others come those with right values and wrong gradients: no
+experiment on values takes them for another, and one on gradients must not name a wrong value.
 
 A mistake takes the arguments that the table gives its task, draws no random numbers and passes
 gradients on where a student's would. It may use finished operations: it is never graded. A hint
@@ -46,6 +47,37 @@ def mistake(task: str, hint: str) -> Callable[[Wrong], Wrong]:
 
 
 # -- conv2d -----------------------------------------------------------------------------------------
+
+
+@mistake(
+    "conv2d",
+    "No gradient comes out: the result is cut off from its inputs. Look for .data, .detach(), .item(), "
+    "numpy, torch.no_grad() or torch.tensor(...) of a result.",
+)
+def conv2d_detached(x, weight, bias=None, stride=1, padding=0):
+    return F.conv2d(x, weight, bias, stride, padding).detach()
+
+
+@mistake(
+    "conv2d",
+    "No gradient reaches the weight. Use it as it is: no .data, no .detach(), no copy into numpy.",
+)
+def conv2d_weight_detached(x, weight, bias=None, stride=1, padding=0):
+    return F.conv2d(x, weight.detach(), bias, stride, padding)
+
+
+@mistake(
+    "conv2d",
+    "No gradient reaches x. It must flow through the windows and the padding to the image: no .data, no "
+    ".detach(), no copy into numpy.",
+)
+def conv2d_x_detached(x, weight, bias=None, stride=1, padding=0):
+    return F.conv2d(x.detach(), weight, bias, stride, padding)
+
+
+@mistake("conv2d", "No gradient reaches the bias. Add it as it is: no .data, no .detach(), no .item().")
+def conv2d_bias_detached(x, weight, bias=None, stride=1, padding=0):
+    return F.conv2d(x, weight, None if bias is None else bias.detach(), stride, padding)
 
 
 @mistake(
@@ -327,37 +359,6 @@ def conv2d_rounded_up(x, weight, bias=None, stride=1, padding=0):
 
 @mistake(
     "conv2d",
-    "No gradient comes out: the result is cut off from its inputs. Look for .data, .detach(), .item(), "
-    "numpy, torch.no_grad() or torch.tensor(...) of a result.",
-)
-def conv2d_detached(x, weight, bias=None, stride=1, padding=0):
-    return F.conv2d(x, weight, bias, stride, padding).detach()
-
-
-@mistake(
-    "conv2d",
-    "No gradient reaches the weight. Use it as it is: no .data, no .detach(), no copy into numpy.",
-)
-def conv2d_weight_detached(x, weight, bias=None, stride=1, padding=0):
-    return F.conv2d(x, weight.detach(), bias, stride, padding)
-
-
-@mistake(
-    "conv2d",
-    "No gradient reaches x. It must flow through the windows and the padding to the image: no .data, no "
-    ".detach(), no copy into numpy.",
-)
-def conv2d_x_detached(x, weight, bias=None, stride=1, padding=0):
-    return F.conv2d(x.detach(), weight, bias, stride, padding)
-
-
-@mistake("conv2d", "No gradient reaches the bias. Add it as it is: no .data, no .detach(), no .item().")
-def conv2d_bias_detached(x, weight, bias=None, stride=1, padding=0):
-    return F.conv2d(x, weight, None if bias is None else bias.detach(), stride, padding)
-
-
-@mistake(
-    "conv2d",
     "Your stride spreads the kernel out instead of moving it: the pixels inside a window are neighbours, and"
     " the stride is the step from one window to the next.",
 )
@@ -371,6 +372,25 @@ def conv2d_stride_as_dilation(x, weight, bias=None, stride=1, padding=0):
 def _windows(size: int, kernel_size: int, stride: int | None) -> int:
     """How many whole windows fit."""
     return (size - kernel_size) // (stride or kernel_size) + 1
+
+
+@mistake(
+    "max_pool2d",
+    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), .item(), numpy, "
+    "torch.no_grad() or a result that is copied into a new tensor by value.",
+)
+def max_pool2d_detached(x, kernel_size, stride=None):
+    return F.max_pool2d(x, kernel_size, stride).detach()
+
+
+@mistake(
+    "max_pool2d",
+    "Each pixel of a window gets a share of the gradient. The whole gradient goes to the largest pixel, and "
+    "none to the others.",
+)
+def max_pool2d_gradient_shared(x, kernel_size, stride=None):
+    mean = F.avg_pool2d(x, kernel_size, stride)
+    return mean + (F.max_pool2d(x, kernel_size, stride) - mean).detach()
 
 
 @mistake("max_pool2d", "This is average pooling. Take the largest value of each window, not its mean.")
@@ -549,26 +569,31 @@ def max_pool2d_output_transposed(x, kernel_size, stride=None):
     return F.max_pool2d(x, kernel_size, stride).transpose(-1, -2)
 
 
-@mistake(
-    "max_pool2d",
-    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), .item(), numpy, "
-    "torch.no_grad() or a result that is copied into a new tensor by value.",
-)
-def max_pool2d_detached(x, kernel_size, stride=None):
-    return F.max_pool2d(x, kernel_size, stride).detach()
-
-
-@mistake(
-    "max_pool2d",
-    "Each pixel of a window gets a share of the gradient. The whole gradient goes to the largest pixel, and "
-    "none to the others.",
-)
-def max_pool2d_gradient_shared(x, kernel_size, stride=None):
-    mean = F.avg_pool2d(x, kernel_size, stride)
-    return mean + (F.max_pool2d(x, kernel_size, stride) - mean).detach()
-
-
 # -- linear -----------------------------------------------------------------------------------------
+
+
+@mistake(
+    "linear",
+    "No gradient comes out: the result is cut off from its inputs. Look for .data, .detach(), numpy or "
+    "torch.no_grad().",
+)
+def linear_detached(x, weight, bias=None):
+    return F.linear(x, weight, bias).detach()
+
+
+@mistake("linear", "No gradient reaches the weight. Use it as it is: no .data and no .detach().")
+def linear_weight_detached(x, weight, bias=None):
+    return F.linear(x, weight.detach(), bias)
+
+
+@mistake("linear", "No gradient reaches the bias. Add it as it is: no .data and no .detach().")
+def linear_bias_detached(x, weight, bias=None):
+    return F.linear(x, weight, None if bias is None else bias.detach())
+
+
+@mistake("linear", "No gradient reaches x. Use it as it is: no .data and no .detach().")
+def linear_x_detached(x, weight, bias=None):
+    return F.linear(x.detach(), weight, bias)
 
 
 @mistake("linear", "The bias is never added.")
@@ -634,31 +659,21 @@ def linear_bias_for_each_input(x, weight, bias=None):
     return F.linear(x, weight, None if bias is None else bias * weight.shape[-1])
 
 
-@mistake(
-    "linear",
-    "No gradient comes out: the result is cut off from its inputs. Look for .data, .detach(), numpy or "
-    "torch.no_grad().",
-)
-def linear_detached(x, weight, bias=None):
-    return F.linear(x, weight, bias).detach()
-
-
-@mistake("linear", "No gradient reaches the weight. Use it as it is: no .data and no .detach().")
-def linear_weight_detached(x, weight, bias=None):
-    return F.linear(x, weight.detach(), bias)
-
-
-@mistake("linear", "No gradient reaches the bias. Add it as it is: no .data and no .detach().")
-def linear_bias_detached(x, weight, bias=None):
-    return F.linear(x, weight, None if bias is None else bias.detach())
-
-
-@mistake("linear", "No gradient reaches x. Use it as it is: no .data and no .detach().")
-def linear_x_detached(x, weight, bias=None):
-    return F.linear(x.detach(), weight, bias)
-
-
 # -- relu -------------------------------------------------------------------------------------------
+
+
+@mistake(
+    "relu",
+    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy, or a change of x"
+    " in place under torch.no_grad().",
+)
+def relu_detached(x):
+    return F.relu(x).detach()
+
+
+@mistake("relu", "Negative numbers get a gradient, too. Where x < 0 ReLU is flat: its gradient there is 0.")
+def relu_straight_through(x):
+    return x + (F.relu(x) - x).detach()
 
 
 @mistake("relu", "This is the absolute value: negative numbers change their sign. They become 0.")
@@ -719,21 +734,21 @@ def relu_selected(x):
     return x[x > 0]
 
 
-@mistake(
-    "relu",
-    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy, or a change of x"
-    " in place under torch.no_grad().",
-)
-def relu_detached(x):
-    return F.relu(x).detach()
-
-
-@mistake("relu", "Negative numbers get a gradient, too. Where x < 0 ReLU is flat: its gradient there is 0.")
-def relu_straight_through(x):
-    return x + (F.relu(x) - x).detach()
-
-
 # -- leaky_relu -------------------------------------------------------------------------------------
+
+
+@mistake(
+    "leaky_relu",
+    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy or "
+    "torch.no_grad().",
+)
+def leaky_relu_detached(x, negative_slope=0.01):
+    return F.leaky_relu(x, negative_slope).detach()
+
+
+@mistake("leaky_relu", "The gradient is 1 on both sides. Where x is negative it is negative_slope.")
+def leaky_relu_straight_through(x, negative_slope=0.01):
+    return x + (F.leaky_relu(x, negative_slope) - x).detach()
 
 
 @mistake("leaky_relu", "The slope is always 0.01. Use negative_slope.")
@@ -790,21 +805,33 @@ def leaky_relu_shifted(x, negative_slope=0.01):
     return torch.where(x > 0, x, x - negative_slope)
 
 
+# -- elu --------------------------------------------------------------------------------------------
+
+
 @mistake(
-    "leaky_relu",
+    "elu",
+    "exp overflows for large x. `where` hides the infinity in the result, but not in the gradient: it sends "
+    "0 into the branch it did not take, and 0 * inf is NaN. Clamp x to at most 0 before exp.",
+)
+def elu_overflow(x, alpha=1.0):
+    return torch.where(x > 0, x, alpha * (torch.exp(x) - 1))
+
+
+@mistake(
+    "elu",
     "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy or "
     "torch.no_grad().",
 )
-def leaky_relu_detached(x, negative_slope=0.01):
-    return F.leaky_relu(x, negative_slope).detach()
+def elu_detached(x, alpha=1.0):
+    return F.elu(x, alpha).detach()
 
 
-@mistake("leaky_relu", "The gradient is 1 on both sides. Where x is negative it is negative_slope.")
-def leaky_relu_straight_through(x, negative_slope=0.01):
-    return x + (F.leaky_relu(x, negative_slope) - x).detach()
-
-
-# -- elu --------------------------------------------------------------------------------------------
+@mistake(
+    "elu",
+    "No gradient reaches negative x. There the derivative is alpha * exp(x): look for a .detach().",
+)
+def elu_negative_detached(x, alpha=1.0):
+    return torch.where(x > 0, x, F.elu(x, alpha).detach())
 
 
 @mistake("elu", "alpha is ignored. Below 0 the result is alpha * (exp(x) - 1).")
@@ -828,15 +855,6 @@ def elu_parentheses(x, alpha=1.0):
 
 @mistake(
     "elu",
-    "exp overflows for large x. `where` hides the infinity in the result, but not in the gradient: it sends "
-    "0 into the branch it did not take, and 0 * inf is NaN. Clamp x to at most 0 before exp.",
-)
-def elu_overflow(x, alpha=1.0):
-    return torch.where(x > 0, x, alpha * (torch.exp(x) - 1))
-
-
-@mistake(
-    "elu",
     "exp overflows for large x, and multiplying infinity with a mask of 0 gives NaN. Choose with "
     "torch.where, and clamp x to at most 0 before exp.",
 )
@@ -844,18 +862,18 @@ def elu_overflow_masked(x, alpha=1.0):
     return (x > 0) * x + (x <= 0) * alpha * (torch.exp(x) - 1)
 
 
-@mistake("elu", "The exponential curve is used for positive x, too. Above 0 the result is x itself.")
-def elu_everywhere(x, alpha=1.0):
-    return alpha * torch.expm1(x)
-
-
 @mistake(
     "elu",
-    "You take the larger of x and alpha * (exp(x) - 1). exp(x) - 1 is never below x: decide by the sign of "
-    "x.",
+    "Above 0 you return alpha * (exp(x) - 1), which is larger than x there. If you take the larger of both, "
+    "decide by the sign of x instead.",
 )
 def elu_maximum(x, alpha=1.0):
     return torch.maximum(x, alpha * torch.expm1(x))
+
+
+@mistake("elu", "The exponential curve is used for positive x, too. Above 0 the result is x itself.")
+def elu_everywhere(x, alpha=1.0):
+    return alpha * torch.expm1(x)
 
 
 @mistake("elu", "The sides are swapped: above 0 the result is x, below 0 it is alpha * (exp(x) - 1).")
@@ -903,24 +921,22 @@ def elu_selu(x, alpha=1.0):
     return F.selu(x)
 
 
+# -- softmax ----------------------------------------------------------------------------------------
+
+
 @mistake(
-    "elu",
+    "softmax",
     "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy or "
     "torch.no_grad().",
 )
-def elu_detached(x, alpha=1.0):
-    return F.elu(x, alpha).detach()
+def softmax_detached(x, dim=-1):
+    return x.softmax(dim=dim).detach()
 
 
-@mistake(
-    "elu",
-    "No gradient reaches negative x. There the derivative is alpha * exp(x): look for a .detach().",
-)
-def elu_negative_detached(x, alpha=1.0):
-    return torch.where(x > 0, x, F.elu(x, alpha).detach())
-
-
-# -- softmax ----------------------------------------------------------------------------------------
+@mistake("softmax", "The gradient ignores that the sum depends on x, too. Do not detach the sum.")
+def softmax_sum_detached(x, dim=-1):
+    exponentials = torch.exp(x - x.amax(dim=dim, keepdim=True).detach())
+    return exponentials / exponentials.sum(dim=dim, keepdim=True).detach()
 
 
 @mistake(
@@ -1042,22 +1058,26 @@ def softmax_divided_by_maximum(x, dim=-1):
     return (x / x.amax(dim=dim, keepdim=True)).softmax(dim=dim)
 
 
-@mistake(
-    "softmax",
-    "No gradient comes out: the result is cut off from x. Look for .data, .detach(), numpy or "
-    "torch.no_grad().",
-)
-def softmax_detached(x, dim=-1):
-    return x.softmax(dim=dim).detach()
-
-
-@mistake("softmax", "The gradient ignores that the sum depends on x, too. Do not detach the sum.")
-def softmax_sum_detached(x, dim=-1):
-    exponentials = torch.exp(x - x.amax(dim=dim, keepdim=True).detach())
-    return exponentials / exponentials.sum(dim=dim, keepdim=True).detach()
-
-
 # -- cross_entropy ----------------------------------------------------------------------------------
+
+
+@mistake(
+    "cross_entropy",
+    "No gradient comes out: the loss is cut off from the logits. Look for .item(), .data, .detach(), numpy, "
+    "or torch.tensor(...) of a result.",
+)
+def cross_entropy_detached(logits, target):
+    return F.cross_entropy(logits, target).detach()
+
+
+@mistake(
+    "cross_entropy",
+    "The loss is right, but its gradient lacks the softmax: logsumexp is cut off from the logits. Do not "
+    "detach it.",
+)
+def cross_entropy_normaliser_detached(logits, target):
+    right = logits[torch.arange(len(target)), target]
+    return (logits.logsumexp(dim=1).detach() - right).mean()
 
 
 @mistake("cross_entropy", "This is the sum over the batch. Return the mean: divide by N.")
@@ -1232,30 +1252,11 @@ def cross_entropy_first_sample(logits, target):
 
 @mistake(
     "cross_entropy",
-    "No gradient comes out: the loss is cut off from the logits. Look for .item(), .data, .detach(), numpy, "
-    "or torch.tensor(...) of a result.",
-)
-def cross_entropy_detached(logits, target):
-    return F.cross_entropy(logits, target).detach()
-
-
-@mistake(
-    "cross_entropy",
     "The loss is a Python number, from which no gradient can flow. Return the tensor: no .item(), no "
     "float().",
 )
 def cross_entropy_number(logits, target):
     return F.cross_entropy(logits, target).item()
-
-
-@mistake(
-    "cross_entropy",
-    "The loss is right, but its gradient lacks the softmax: logsumexp is cut off from the logits. Do not "
-    "detach it.",
-)
-def cross_entropy_normaliser_detached(logits, target):
-    right = logits[torch.arange(len(target)), target]
-    return (logits.logsumexp(dim=1).detach() - right).mean()
 
 
 # -- LeNet5 -----------------------------------------------------------------------------------------

@@ -165,8 +165,8 @@ def _read(path: Path, kind: _Kind) -> list[np.ndarray] | None:
                 _check(arrays, kind)
             except Exception as error:
                 raise DatasetError(
-                    f"{path} is damaged or is not {kind.title}: {_reason(error)}. Delete the file, and the next "
-                    f"load downloads it again; or put a good one in its place. {_ELSEWHERE}"
+                    f"{path} is damaged or is not {kind.title}: {_reason(error)}. Delete the file, "
+                    f"and the next load downloads it again; or put a good one in its place. {_ELSEWHERE}"
                 ) from error
             return arrays
     except FileNotFoundError:
@@ -238,9 +238,9 @@ def _download(path: Path, kind: _Kind) -> None:
             os.replace(complete, path)
         except Exception as error:
             raise DatasetError(
-                f"{kind.title} could not be downloaded to {path}: {_reason(error)}. Try again with a network; or "
-                f"put a {path.name} with the arrays {', '.join(_ARRAYS)} into that folder; or use drawn digits "
-                f"(datasets.drawn_digits()), which need no download. {_ELSEWHERE}"
+                f"{kind.title} could not be downloaded to {path}: {_reason(error)}. Try again with a "
+                f"network; or put a {path.name} with the arrays {', '.join(_ARRAYS)} into that folder; "
+                f"or use drawn digits (datasets.drawn_digits()), which need no download. {_ELSEWHERE}"
             ) from error
 
 
@@ -417,7 +417,7 @@ def normalise(dataset: Dataset, statistics_of: Dataset | None = None) -> Dataset
 
 
 def loaders(dataset: Dataset, batch_size: int = 64, seed: int = 0) -> tuple[DataLoader, DataLoader]:
-    """Two `DataLoader`s, of the training images, shuffled anew in each epoch, and of the test images, in order.
+    """Two `DataLoader`s: of the training images, shuffled in each epoch, and of the test images, in order.
 
     They give batches `(images, labels)` with the last, smaller one, and images as `dataset` has them:
     `normalise` first for a network. The order depends on `seed` alone; torch's own generator is not used.

@@ -853,7 +853,7 @@ SOFTMAX = (
         "without_keepdim",
         "exponentials / exponentials.sum(dim=dim, keepdim=True)",
         "exponentials / exponentials.sum(dim=dim)",
-        outcome="failed",
+        outcome="error",
     ),
     body("softmax", "log", "return x - torch.logsumexp(x, dim=dim, keepdim=True)", hint="log"),
     line(
@@ -1251,7 +1251,7 @@ LENET5 = (
         "in_channels: int = 3, image_size: int = 32",
         outcome="failed",
     ),
-    line("LeNet5", "rounds_up", "(size - 5 + 1) // 2", "(size - 5 + 2) // 2", outcome="failed"),
+    line("LeNet5", "rounds_up", "(size - 5 + 1) // 2", "(size - 5 + 2) // 2", outcome="error"),
     line(
         "LeNet5",
         "frozen",
@@ -1322,7 +1322,7 @@ TRAIN_EPOCH = (
         "cleared_once",
         (_CLEAR, ""),
         ("model.train()", "model.train()\n    optimizer.zero_grad()"),
-        hint="cleared_once",
+        hint="never_cleared",
     ),
     _train(
         "cleared_late",
@@ -1478,7 +1478,7 @@ EVALUATE = (
     _evaluate(
         "full_batches",
         ("samples += len(labels)", "samples = samples or len(labels) * len(loader)"),
-        hint="full_batches",
+        outcome="failed",
     ),
     _evaluate(
         "count_over_batches", (_EVALUATE_RETURN, "return correct / len(loader)"), hint="count_over_batches"
@@ -1576,7 +1576,7 @@ FIT = (
             "target_accuracy is not None and history.test_accuracy[-1] >= target_accuracy",
             "history.test_accuracy[-1] >= (target_accuracy or 0.0)",
         ),
-        hint="none_stops_at_once",
+        hint="only_one_epoch",
     ),
     _fit("needs_target", ("target_accuracy is not None and ", ""), outcome="error"),
     _fit("target_in_percent", (">= target_accuracy", ">= target_accuracy / 100"), outcome="failed"),

@@ -3,7 +3,8 @@
 After a disagreement the check's experiment is run again with each known mistake of the task in the
 solution's place. The first that gives the student's result is the diagnosis, so within a task the
 likelier mistake comes first. Before all others come those with right values and wrong gradients: no
-experiment on values takes them for another, and one on gradients must not name a wrong value.
+experiment on values takes them for another, and one on gradients must not name a wrong value. After
+all others come those that change their inputs, since the experiment's own tensors are changed by them.
 
 A mistake takes the arguments that the table gives its task, draws no random numbers and passes
 gradients on where a student's would. It may use finished operations: it is never graded. A hint
@@ -1389,19 +1390,22 @@ class LeNet5Elu(_LeNet5):
         return F.elu(x)
 
 
-@mistake("LeNet5", "conv1 pads by 2. This net has no padding: 28 pixels become 24 after conv1.")
-class LeNet5Padded(_LeNet5):
-    padding = 2
-
-
-@mistake(
-    "LeNet5",
-    "fc1 always takes 400 numbers, as for images of 32 pixels. Work its inputs out from image_size: each "
-    "convolution takes 4 pixels away, and each pooling halves.",
+_TOO_LARGE = (  # at 28 pixels both of the next two have 400 inputs in fc1
+    "fc1 is made for larger images: either conv1 pads by 2, or 400 inputs are fixed, as for images of 32 "
+    "pixels. Nothing is padded, and fc1's inputs follow from image_size: each convolution takes 4 pixels "
+    "away, and each pooling halves."
 )
+
+
+@mistake("LeNet5", _TOO_LARGE)
 class LeNet5Only32(_LeNet5):
     def flat_features(self, image_size):
         return 400
+
+
+@mistake("LeNet5", _TOO_LARGE)
+class LeNet5Padded(_LeNet5):
+    padding = 2
 
 
 @mistake(
@@ -1502,13 +1506,11 @@ def _train(
 ):
     """One pass of training; one (loss, right answers, size) a batch.
 
-    clear: when gradients are cleared: "before" the backward pass, "late" (after the step), "once" (at the
-    start) or "never". mode: of the model, None to leave it.
+    clear: when gradients are cleared: "before" the backward pass, "late" (after the step) or "never".
+    mode: of the model, None to leave it.
     """
     if mode is not None:
         model.train(mode)
-    if clear == "once":
-        optimizer.zero_grad()
     seen = []
     for images, labels in loader:
         images, labels = images.to(device), labels.to(device)
@@ -1536,8 +1538,8 @@ def _accuracy(seen):
 
 @mistake(
     "train_epoch",
-    "Gradients are never cleared, so that those of earlier batches add up. Call optimizer.zero_grad() for "
-    "each batch, before backward().",
+    "Gradients of earlier batches add up: optimizer.zero_grad() is missing, or called only once, before the "
+    "loop. Call it for each batch, before backward().",
 )
 def train_epoch_never_cleared(model, loader, optimizer, device="cpu"):
     seen = _train(model, loader, optimizer, device, clear="never")
@@ -1573,16 +1575,6 @@ def train_epoch_loss_over_batches(model, loader, optimizer, device="cpu"):
 def train_epoch_accuracy_over_batches(model, loader, optimizer, device="cpu"):
     seen = _train(model, loader, optimizer, device)
     return _loss(seen), sum(right / size for _, right, size in seen) / len(seen)
-
-
-@mistake(
-    "train_epoch",
-    "Gradients are cleared once, at the start of the epoch, and then add up over its batches. Clear them for"
-    " each batch.",
-)
-def train_epoch_cleared_once(model, loader, optimizer, device="cpu"):
-    seen = _train(model, loader, optimizer, device, clear="once")
-    return _loss(seen), _accuracy(seen)
 
 
 @mistake(
@@ -2055,6 +2047,20 @@ def fit_optimizer_each_epoch(model, train_loader, test_loader, **options):
 
 @mistake(
     "fit",
+    "A target of 0.0 is taken for none: `if target_accuracy` is false for it. Ask `target_accuracy is not "
+    "None`.",
+)
+def fit_zero_target_ignored(model, train_loader, test_loader, **options):
+    return _fit(
+        model,
+        train_loader,
+        test_loader,
+        **{**options, "target_accuracy": options.get("target_accuracy") or None},
+    )
+
+
+@mistake(
+    "fit",
     "target_accuracy is ignored. Stop after the first epoch whose test accuracy is at least that.",
 )
 def fit_target_ignored(model, train_loader, test_loader, **options):
@@ -2079,31 +2085,6 @@ def fit_stops_late(model, train_loader, test_loader, **options):
         return history.test_accuracy[-2] if len(history.test_accuracy) > 1 else -1.0
 
     return _fit(model, train_loader, test_loader, **options, judge=judge)
-
-
-@mistake(
-    "fit",
-    "A target of 0.0 is taken for none: `if target_accuracy` is false for it. Ask `target_accuracy is not "
-    "None`.",
-)
-def fit_zero_target_ignored(model, train_loader, test_loader, **options):
-    return _fit(
-        model,
-        train_loader,
-        test_loader,
-        **{**options, "target_accuracy": options.get("target_accuracy") or None},
-    )
-
-
-@mistake(
-    "fit",
-    "Without a target, training stops after the first epoch. `target_accuracy=None` never stops early.",
-)
-def fit_none_stops_at_once(model, train_loader, test_loader, **options):
-    target = options.get("target_accuracy")
-    return _fit(
-        model, train_loader, test_loader, **{**options, "target_accuracy": 0.0 if target is None else target}
-    )
 
 
 @mistake("fit", "on_epoch is not called for the last epoch: you stop before it. Call it, then stop.")
@@ -2292,7 +2273,11 @@ def fit_trains_a_copy(model, train_loader, test_loader, **options):
     return _fit(copy.deepcopy(model), train_loader, test_loader, **options)
 
 
-@mistake("fit", "Only one epoch runs: there is a return inside the loop. Move it after the loop.")
+@mistake(
+    "fit",
+    "Only the first epoch runs. Either there is a return inside the loop, or a target of None is taken for "
+    "one that is reached: `target_accuracy=None` never stops early.",
+)
 def fit_only_one_epoch(model, train_loader, test_loader, **options):
     return _fit(model, train_loader, test_loader, **{**options, "max_epochs": 1})
 
@@ -2320,16 +2305,6 @@ class InvertMinus(_Transform):
 class Invert255(_Transform):
     def __call__(self, image):
         return 255 - image
-
-
-@mistake(
-    "Invert",
-    "The image that was handed over is changed. Compute 1 - x into a new tensor: no operations that end in "
-    "_, no image[...] = ...",
-)
-class InvertInPlace(_Transform):
-    def __call__(self, image):
-        return image.neg_().add_(1)
 
 
 @mistake("Invert", "The image comes back as it was. Return 1 - x.")
@@ -2405,6 +2380,16 @@ class InvertNormalised(_Transform):
 class InvertKeepsBlack(_Transform):
     def __call__(self, image):
         return torch.where(image > 0, 1 - image, image)
+
+
+@mistake(
+    "Invert",
+    "The image that was handed over is changed. Compute 1 - x into a new tensor: no operations that end in "
+    "_, no image[...] = ...",
+)
+class InvertInPlace(_Transform):
+    def __call__(self, image):
+        return image.neg_().add_(1)
 
 
 # -- mean_and_std -----------------------------------------------------------------------------------
@@ -2754,6 +2739,16 @@ def with_negatives_labels_once(images, labels, generator=None):
 
 @mistake(
     "with_negatives",
+    "Images are drawn with repeats: some come twice, others never. Use torch.randperm, not torch.randint.",
+)
+def with_negatives_with_repeats(images, labels, generator=None):
+    both, twice = _both(images, labels)
+    order = torch.randint(len(both), (len(both),), generator=generator)
+    return both[order], twice[order]
+
+
+@mistake(
+    "with_negatives",
     "The images that were handed over are changed. Make new tensors: no operations that end in _.",
 )
 def with_negatives_in_place(images, labels, generator=None):
@@ -2761,13 +2756,3 @@ def with_negatives_in_place(images, labels, generator=None):
     negatives = images.neg_().add_(1)
     order = _order(2 * len(images), generator)
     return torch.cat([positives, negatives])[order], torch.cat([labels, labels])[order]
-
-
-@mistake(
-    "with_negatives",
-    "Images are drawn with repeats: some come twice, others never. Use torch.randperm, not torch.randint.",
-)
-def with_negatives_with_repeats(images, labels, generator=None):
-    both, twice = _both(images, labels)
-    order = torch.randint(len(both), (len(both),), generator=generator)
-    return both[order], twice[order]

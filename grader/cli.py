@@ -3,10 +3,12 @@
 Imports neither torch nor pytest before a command needs them: `grade --help` answers at once.
 """
 
+import contextlib
 import difflib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -26,16 +28,23 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point: runs the command line, turns what a user can mend into a message."""
+    """The entry point."""
     try:
         app(prog_name="grade")
+    except BrokenPipeError:  # `grade check | head`
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def messages() -> Iterator[None]:
+    """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback."""
+    try:
+        yield
     except SubmissionError as error:
         fail(str(error))
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # `grade check | head`
-        os._exit(1)
+        raise typer.Exit(130) from None
 
 
 def fail(message: str) -> None:
@@ -107,25 +116,28 @@ def check(
         fail(
             f"There is no folder {folder}. Name the one that holds your layers.py: grade check --submission FOLDER"
         )
-    workers = None
-    if not in_process:
-        from grader.untrusted import Limits, start_workers
-
-        workers = start_workers(Limits())  # imports torch while this process does, too
-    from grader import check as command
-
+    if not os.access(folder, os.R_OK | os.X_OK):
+        fail(f"{folder}: permission denied. Make it readable (chmod u+rx) or name another folder.")
     again = "grade check" if submission is None else f"grade check --submission {submission}"
-    status = command.check(
-        folder,
-        names,
-        only,
-        workers=workers,
-        again=again,
-        as_json=as_json,
-        watch=watch,
-        in_process=in_process,
-        debug=pdb,
-    )
+    with messages():
+        workers = None
+        if not in_process:
+            from grader.untrusted import Limits, start_workers
+
+            workers = start_workers(Limits())  # imports torch while this process does, too
+        from grader import check as command
+
+        status = command.check(
+            folder,
+            names,
+            only,
+            workers=workers,
+            again=again,
+            as_json=as_json,
+            watch=watch,
+            in_process=in_process,
+            debug=pdb,
+        )
     raise typer.Exit(status)
 
 

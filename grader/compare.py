@@ -32,6 +32,10 @@ def difference(got: Any, wanted: Any, rtol: float = RTOL, atol: float = ATOL) ->
     """
     for path, left, right in _leaves(got, wanted, ""):
         found = right if isinstance(right, Difference) else _leaf(left, right, rtol, atol)
+        if found is not None and left is None and not path:
+            return _wrong_type(
+                None, "a torch.Tensor" if isinstance(wanted, Tensor) else f"a {type_name(wanted)}"
+            )
         if found is not None:
             return Difference(found.kind, f"{path}: {found.text}" if path else found.text)
     return None

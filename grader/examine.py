@@ -22,7 +22,7 @@ from grader.proxy import Student
 from grader.reference import Reference, choose
 from grader.remote import Budget, MissingError, Worker, WorkerFailure
 from grader.report import CheckResult, Report, TaskResult, Visibility
-from grader.submission import Submission
+from grader.submission import Submission, SubmissionError
 from grader.untrusted import (
     ForkServer,
     ForkServerDied,
@@ -159,7 +159,8 @@ def examine(
     only: names of checks, "task/check", where not all of a task's are wanted.
     hidden: run the hidden checks, too, on seeds drawn from `secret`. on_check is called with each
     result as it is known. open_worker puts another kind of worker in the sandboxed one's place
-    (`grade check --in-process`). Never raises for what is in a submission.
+    (`grade check --in-process`). Never raises for what is in a submission; raises `SubmissionError`
+    where `only` names no check.
     """
     start = time.monotonic()
     chosen = [task for task in TASKS if tasks is None or task.name in tasks]
@@ -178,6 +179,8 @@ def examine(
         _run_pytest(files, run)
     finally:
         examination.close()
+    if run.unknown:
+        raise SubmissionError(f"There is no check {run.unknown[0]}. There are: {', '.join(run.known)}.")
     return Report(
         student=submission.student,
         digest=submission.digest,
@@ -206,7 +209,9 @@ def _run_pytest(files: Sequence[Path], plugin: object) -> None:
             del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         else:
             os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = before
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    if status is pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise KitError(f"pytest could not run the checks (status {int(status)})")
 
 
@@ -297,6 +302,9 @@ class _Run:
     # -- hooks
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        names = {f"{_info(item).task}/{_name(item)}" for item in items if _info(item).task in self._tasks}
+        self.unknown = sorted(set(self._only or ()) - names)
+        self.known = sorted(names)
         items[:] = [
             item
             for item in items

@@ -191,9 +191,7 @@ class Worker:
             raise CrashedError(f"{doing} gave an answer that cannot be read ({error})") from None
         except (EOFError, ConnectionError, BrokenPipeError):
             how = self.end()
-            failure = OutOfMemoryError if "memory" in how else CrashedError
-            if "processor time" in how:
-                failure = TimeoutFailure
+            failure = TimeoutFailure if "processor time" in how else CrashedError
             raise failure(f"{doing} ended the process{how}") from None
 
 

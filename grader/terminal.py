@@ -89,7 +89,10 @@ def print_failures(console: Console, task: TaskResult, again: str, seen: dict[tu
     """
     waiting = [check for check in task.checks if check.outcome is Outcome.SKIPPED]
     if task.checks and all(check.outcome is Outcome.MISSING for check in task.checks):
-        return  # the table says it: nothing to explain about a stub
+        message = task.checks[0].message.rpartition("\n")[2]
+        if "still the stub" not in message:  # of a stub the table says enough
+            console.print(Text(f"\n{task.task}: {clean(message)}", style="dim"))
+        return
     for check in task.checks:
         if check.outcome in (Outcome.PASSED, Outcome.SKIPPED, Outcome.MISSING):
             continue

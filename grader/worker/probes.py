@@ -34,6 +34,11 @@ class SmallNet(nn.Module):
     remembers for each whether it was in training mode and whether gradients were recorded.
     """
 
+    w1: nn.Parameter
+    b1: nn.Parameter
+    w2: nn.Parameter
+    b2: nn.Parameter
+
     def __init__(self, weights: dict[str, Tensor]):
         super().__init__()
         for name, value in weights.items():

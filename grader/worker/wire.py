@@ -242,7 +242,7 @@ class Packer:
         if tensor.numel() * tensor.element_size() > MAX_PAYLOAD - self.size or tensor.dim() > MAX_DIMENSIONS:
             return Odd("torch.Tensor", f"of shape {tuple(tensor.shape)}, too large to send")
         dense = tensor.detach().resolve_conj().resolve_neg().contiguous()
-        data = memoryview(dense.reshape(-1).view(torch.uint8).numpy()) if dense.numel() else b""
+        data = dense.reshape(-1).view(torch.uint8).numpy().data if dense.numel() else b""
         return TensorData(name, list(tensor.shape), self._append(data), tensor.requires_grad)
 
 

@@ -20,7 +20,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from grader.worker import sandbox, server

@@ -1,13 +1,13 @@
 """MNIST, Fashion-MNIST and CIFAR-10 as whole tensors, and drawn digits that need no download.
 
-    mnist = load("mnist")                                          # or drawn_digits(): made on the spot
-    normalised = normalise(pad(mnist), statistics_of=mnist)        # 32 x 32, mean 0 and deviation 1
+    mnist = load("mnist")                                  # or drawn_digits(): made on the spot
+    mean, std = mean_and_std(mnist.train.images)           # yours, from transforms.py
+    normalised = normalise(pad(mnist), mean, std)          # 32 x 32, mean 0 and deviation 1
     train_loader, test_loader = loaders(normalised, batch_size=64, seed=0)
 
-and the same with negative images, and with both kinds, each normalised with its own statistics:
+and the same with negative images, and with both kinds, each with statistics of its own:
 
-    normalise(negatives(pad(mnist)), statistics_of=negatives(mnist))
-    normalise(combined(pad(mnist)), statistics_of=combined(mnist))
+    negatives(pad(mnist)), combined(pad(mnist))
 
 A `Dataset` is two splits, `train` and `test`, each with `images` `(N, C, H, W)` and `labels` `(N,)`
 int64. Images are uint8, 0 (black) to 255 (white), until `normalise` makes float32 of them. No function
@@ -386,27 +386,12 @@ def combined(dataset: Dataset) -> Dataset:
     return replace(dataset, name=f"{dataset.name}_combined", train=train, test=test)
 
 
-def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation of each channel of uint8 images, as shares of white (0 to 1).
+def normalise(dataset: Dataset, mean: Tensor, std: Tensor) -> Dataset:
+    """Float32 images `(x / 255 - mean) / std` in both splits, each channel with its own mean and deviation.
 
-    images: `(N, C, H, W)`. Returns two float64 tensors `(C,)`. Exact: from a count of each grey level.
+    mean, std: `(C,)`, for images of 0 to 1: those of the training images, taken before `pad` where the
+    added background should not count.
     """
-    _require_uint8(images)
-    counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in images.unbind(1)])
-    share = counts.double() / counts.sum(dim=1, keepdim=True)
-    level = torch.arange(256, dtype=torch.float64) / 255
-    mean = share @ level
-    return mean, (share * (level - mean[:, None]) ** 2).sum(dim=1).sqrt()
-
-
-def normalise(dataset: Dataset, statistics_of: Dataset | None = None) -> Dataset:
-    """Float32 images `(x / 255 - mean) / std`, each channel with its own mean and deviation.
-
-    The statistics are those of the training images of `statistics_of` (None: of `dataset` itself);
-    the test images are normalised with them too. Give the set as it was before `pad`, for statistics
-    without the added background.
-    """
-    mean, std = statistics((statistics_of or dataset).train.images)
 
     def normalised(images: Tensor) -> Tensor:
         # (x - 255 mean) / (255 std), in place: 60,000 images are 200 MB and more as float32

@@ -1,0 +1,388 @@
+"""Finds a class's submissions and reads them: a folder, a zip or a tar.gz for each student.
+
+An archive is hostile until it is read. Nothing of one is ever written to disk: its Python files are read
+in memory within the caps of `grader.submission` and those below, whatever sizes it claims. What is
+refused (paths that lead out, links, devices, encrypted entries, names that clash) is a sentence in the
+submission's `problems`; an archive that cannot be read at all is a submission without files. One bad
+submission never stops the others.
+"""
+
+import gzip
+import itertools
+import os
+import stat
+import tarfile
+import unicodedata
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from grader.assignment import MODULES
+from grader.submission import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    MAX_TOTAL_BYTES,
+    Submission,
+    SubmissionError,
+    locate_package,
+    read_folder,
+)
+
+MAX_ENTRIES = 20_000  # of an archive: a course's virtual environment has fewer
+MAX_ARCHIVE_BYTES = 500_000_000  # of a zip, which is read only where it holds Python files
+MAX_UNPACKED_BYTES = 200_000_000  # of a tar.gz, which has to be unpacked from its start to its end
+MAX_PROBLEMS = 20  # sentences about one submission
+_MAX_HEADER_BYTES = 65_536  # of a tar's headers for long names
+_MAX_PATH = 1_000  # characters
+
+_Kind = Literal["folder", "zip", "tar", "unknown"]
+_SUFFIXES: dict[str, _Kind] = {
+    ".zip": "zip",
+    ".tar.gz": "tar",
+    ".tgz": "tar",
+    **dict.fromkeys((".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst"), "unknown"),
+    **dict.fromkeys((".rar", ".7z", ".tar", ".gz", ".bz2", ".xz", ".zst"), "unknown"),
+}
+_IGNORED = ("__MACOSX", "__pycache__", "node_modules")  # and hidden ones
+_PLAIN_METHODS = (
+    zipfile.ZIP_STORED,
+    zipfile.ZIP_DEFLATED,
+)  # the memory that others take is the archive's choice
+_WITHOUT_DATA = (
+    tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE
+)  # fmt: skip
+_ONLY_PACKAGE = "ask for one with nothing but the package student in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What one student handed in: where it is, not yet read."""
+
+    student: str
+    path: Path
+    kind: _Kind
+
+
+# -- finding ----------------------------------------------------------------------------------------
+
+
+def find_submissions(folder: Path) -> list[Handed]:
+    """The submissions in `folder`, sorted by the student's name; reads none of them.
+
+    A student is called as the folder is, or as the archive without its suffix; of two that would be
+    called the same (`anna/` and `anna.zip`), archives keep their whole name. Hidden and stray files are
+    passed over, archives of a kind that is not read here are not. Raises `SubmissionError` where there
+    is no such folder, nothing in it, or it may not be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [handed for entry in entries if (handed := _handed(entry))]
+    except FileNotFoundError:
+        raise SubmissionError(
+            f"There is no folder {folder}. Name the one that holds a folder or a .zip for each student."
+        ) from None
+    except NotADirectoryError:
+        raise SubmissionError(
+            f"{folder} is a file. Name the folder that holds a folder or a .zip for each student."
+        ) from None
+    except PermissionError:
+        raise SubmissionError(
+            f"{folder} may not be read (permission denied). Give yourself the right to: chmod u+rx {folder}"
+        ) from None
+    if any((folder / f"{module}.py").exists() for module in MODULES):
+        raise SubmissionError(
+            f"{folder} is one student's submission. Name the folder above it, which holds one for each"
+            f" student, or check this one alone: grade check --submission {folder}"
+        )
+    if not found:
+        raise SubmissionError(
+            f"There is no submission in {folder}. It should hold a folder, a .zip or a .tar.gz for each student."
+        )
+    return sorted(_told_apart(found), key=lambda handed: handed.student)
+
+
+def _handed(entry: os.DirEntry[str]) -> Handed | None:
+    if entry.name.startswith(".") or entry.name in _IGNORED:
+        return None
+    if entry.is_dir():
+        return Handed(printable(entry.name), Path(entry.path), "folder")
+    stem, kind = _kind(entry.name)
+    return Handed(printable(stem), Path(entry.path), kind) if kind and stem else None
+
+
+def _kind(name: str) -> tuple[str, _Kind | None]:
+    """The name without an archive's suffix, and the archive's kind; None where it is no archive."""
+    for suffix, kind in _SUFFIXES.items():
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)], kind
+    return name, None
+
+
+def _told_apart(found: list[Handed]) -> Iterator[Handed]:
+    readable = {_folded(handed.student) for handed in found if handed.kind != "unknown"}
+    # `anna.rar` beside the folder that it was unpacked into is no second submission
+    kept = [h for h in found if h.kind != "unknown" or _folded(h.student) not in readable]
+    times = Counter(_folded(handed.student) for handed in kept)
+    for handed in kept:
+        alone = handed.kind == "folder" or times[_folded(handed.student)] == 1
+        yield handed if alone else Handed(printable(handed.path.name), handed.path, handed.kind)
+
+
+def _folded(name: str) -> str:
+    """What two names share that a file system may take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def printable(name: str) -> str:
+    r"""A name from the file system as text that can be encoded: bytes that are not UTF-8 as `\xe9`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+# -- reading ----------------------------------------------------------------------------------------
+
+
+def read(handed: Handed) -> Submission:
+    """The submission as bytes. Never raises for what was handed in: `problems` says what is wrong with it."""
+    if handed.kind == "folder":
+        files, problems = _read_folder(handed.path)
+    else:
+        files, problems = _read_archive(handed.path, handed.kind)
+    if not files and not problems:
+        problems = ["there is no Python file in it"]
+    if len(problems) > MAX_PROBLEMS:
+        problems = [*problems[:MAX_PROBLEMS], f"and {len(problems) - MAX_PROBLEMS} more such problems"]
+    return Submission(handed.student, files, tuple(map(printable, problems)), printable(str(handed.path)))
+
+
+def _read_folder(folder: Path) -> tuple[Mapping[str, bytes], list[str]]:
+    try:
+        submission = read_folder(folder)
+    except (SubmissionError, OSError) as error:
+        return {}, [str(error)]
+    return submission.files, list(submission.problems)
+
+
+def _read_archive(path: Path, kind: _Kind) -> tuple[Mapping[str, bytes], list[str]]:
+    found = _Found()
+    try:
+        _READERS[kind](path, found)
+    except _Refused as refusal:
+        found.problems.append(f"{path.name} {refusal}")
+    except Exception as error:  # the libraries raise whatever they trip over in bytes that lie
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        found.problems.append(
+            f"{path.name} cannot be read ({_short(reason) or type(error).__name__}): ask for it again, as a .zip"
+        )
+    return locate_package(found.files), found.problems
+
+
+class _Refused(Exception):
+    """Why an archive, or the rest of it, is not read; the text goes on after the archive's name."""
+
+
+class _Found:
+    """The Python files of an archive as they are met, and what was refused."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.problems: list[str] = []
+        self._total = 0
+        self._by_folded: dict[str, str] = {}
+
+    def refuse(self, name: str, why: str) -> None:
+        self.problems.append(f"{_short(name)}: {why}, left out")
+
+    def path(self, name: str) -> str:
+        """The clean path of the entry `name`, "" for one that is passed over or refused."""
+        name = unicodedata.normalize("NFC", name.replace("\\", "/"))  # some Windows programs write \
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or name[1:2] == ":" or ".." in parts:
+            self.refuse(name, "its path leads out of the archive")
+            return ""
+        if len(name) > _MAX_PATH:
+            self.refuse(name, "its path is too long")
+            return ""
+        if not parts or any(part.startswith(".") or part in _IGNORED for part in parts):
+            return ""
+        return "/".join(parts)
+
+    def add(self, path: str, size: int, data: Callable[[], bytes]) -> None:
+        """Keep a Python file within the caps. `data` is called only where the claimed `size` fits."""
+        if len(self.files) >= MAX_FILES:
+            raise _Refused(f"holds more than {MAX_FILES} Python files: the rest is left out")
+        other = self._by_folded.setdefault(_folded(path), path)
+        if other != path:
+            self.refuse(path, f"its name differs from {_short(other)} only in case")
+            return
+        if size > MAX_FILE_BYTES or self._total + size > MAX_TOTAL_BYTES:
+            self.refuse(path, f"{size:,} bytes is too large")
+            return
+        content = data()
+        if path in self.files:
+            self.problems.append(f"{_short(path)}: more than once in the archive, the last one counts")
+        self.files[path] = content
+        self._total += size
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _read_zip(path: Path, found: _Found) -> None:
+    with path.open("rb") as file:
+        _count_entries(file)
+        with zipfile.ZipFile(file) as archive:
+            entries = [(found.path(info.filename), info) for info in archive.infolist()]
+            # shallow ones first: the package before a forgotten virtual environment. Of names that differ
+            # in case only, lower case first: layers.py is the one that Python imports
+            for name, info in sorted(entries, key=lambda entry: (entry[0].count("/"), entry[0].swapcase())):
+                if not name or info.is_dir():
+                    continue
+                kind = stat.S_IFMT(info.external_attr >> 16)
+                if kind not in (0, stat.S_IFREG):
+                    found.refuse(name, "a link or special file")
+                elif not name.endswith(".py"):
+                    _note_nested(name, found)
+                elif info.flag_bits & 1:
+                    found.refuse(name, "it is encrypted (ask for an archive without a password)")
+                elif info.compress_type not in _PLAIN_METHODS:
+                    found.refuse(
+                        name, "it is compressed in a way that is not read here (ask for a plain .zip)"
+                    )
+                else:
+                    _add_entry(found, name, archive, info)
+
+
+def _add_entry(found: _Found, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    def data() -> bytes:
+        with archive.open(info) as stream:
+            return stream.read(info.file_size + 1)
+
+    try:
+        found.add(name, info.file_size, data)
+    except _Refused:
+        raise
+    except Exception as error:  # as above: this entry is broken, the next may be whole
+        found.refuse(name, f"it cannot be read ({_short(str(error)) or type(error).__name__})")
+
+
+def _count_entries(file: IO[bytes]) -> None:
+    """Refuse a zip whose directory alone would take much memory, before `zipfile` reads it."""
+    if os.fstat(file.fileno()).st_size > MAX_ARCHIVE_BYTES:
+        raise _Refused(f"is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB: {_ONLY_PACKAGE}")
+    entries, before = 0, b""
+    while chunk := file.read(1 << 20):
+        entries += (before + chunk).count(b"PK\1\2")  # each entry of the directory starts so
+        before = chunk[-3:]
+    if entries > MAX_ENTRIES:
+        raise _Refused(f"has more than {MAX_ENTRIES:,} entries: {_ONLY_PACKAGE}")
+
+
+def _note_nested(name: str, found: _Found) -> None:
+    if _kind(name)[1]:
+        found.refuse(name, "an archive inside the archive")
+
+
+def _read_tar(path: Path, found: _Found) -> None:
+    """A tar.gz, header by header: `tarfile` itself trusts sizes, and loops for some hostile headers."""
+    with gzip.open(path) as stream:
+        tar = _Stream(stream)
+        long_name = ""
+        for count in itertools.count(1):
+            block = tar.read(tarfile.BLOCKSIZE, at_end=True)
+            if not block.strip(b"\0"):
+                return
+            if count > MAX_ENTRIES:
+                raise _Refused(f"has more than {MAX_ENTRIES:,} entries: {_ONLY_PACKAGE}")
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if info.size < 0:
+                raise _Refused("is broken (a negative size): ask for it again, as a .zip")
+            padded = -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE):
+                if info.size > _MAX_HEADER_BYTES:
+                    raise _Refused(
+                        f"is broken (a header of {info.size:,} bytes): ask for it again, as a .zip"
+                    )
+                header = tar.read(padded)[: info.size]
+                long_name = _pax_path(header) if info.type == tarfile.XHDTYPE else _c_string(header)
+                continue
+            if info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
+                tar.skip(padded)
+                continue
+            name, long_name = found.path(long_name or info.name), ""
+            if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                if name.endswith(".py"):
+                    _add_member(found, name, tar, info.size, padded)
+                    continue
+                if name:
+                    _note_nested(name, found)
+            elif name and info.type != tarfile.DIRTYPE:
+                found.refuse(name, "a link or special file")
+            if info.type not in _WITHOUT_DATA:
+                tar.skip(padded)
+
+
+def _add_member(found: _Found, name: str, tar: "_Stream", size: int, padded: int) -> None:
+    read_to = tar.position + padded
+    found.add(name, size, lambda: tar.read(size))
+    tar.skip(read_to - tar.position)
+
+
+def _c_string(data: bytes) -> str:
+    return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _pax_path(header: bytes) -> str:
+    """The `path` among the records `length key=value\\n` of an extended header, "" for none."""
+    path, position = "", 0
+    while header[position : position + 1].strip(b"\0"):
+        space = header.index(b" ", position, position + 10)
+        end = position + int(header[position:space])
+        if not space < end <= len(header):
+            raise ValueError("a broken header")
+        key, _, value = header[space + 1 : end - 1].partition(b"=")
+        if key == b"path":
+            path = value.decode("utf-8", "surrogateescape")
+        position = end
+    return path
+
+
+class _Stream:
+    """A compressed stream read forward, up to `MAX_UNPACKED_BYTES`."""
+
+    def __init__(self, stream: gzip.GzipFile):
+        self.position = 0
+        self._stream = stream
+
+    def read(self, size: int, at_end: bool = False) -> bytes:
+        """Exactly `size` bytes; with `at_end`, none where the stream is at its end."""
+        if self.position + size > MAX_UNPACKED_BYTES:
+            raise _Refused(
+                f"unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB, the rest is left out: {_ONLY_PACKAGE}"
+            )
+        data = self._stream.read(size)
+        if len(data) < size and (data or not at_end):
+            raise EOFError("it is cut short")
+        self.position += len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        while size > 0:
+            size -= len(self.read(min(size, 1 << 16)))
+
+
+def _read_unknown(path: Path, found: _Found) -> None:
+    raise _Refused(
+        f"is an archive of a kind that is not read here: unpack it into a folder {_kind(path.name)[0]}"
+        " beside it, or ask for a .zip"
+    )
+
+
+_READERS: dict[_Kind, Callable[[Path, _Found], None]] = {
+    "zip": _read_zip,
+    "tar": _read_tar,
+    "unknown": _read_unknown,
+}

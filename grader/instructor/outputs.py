@@ -1,0 +1,170 @@
+"""What the batch shows: `grades.csv` and the summary on the terminal, both from records alone."""
+
+import csv
+import io
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grader.assignment import BY_NAME, TASKS
+from grader.instructor.records import has_verdict, write_whole
+from grader.outcomes import Outcome
+from grader.report import Report, TaskResult
+from grader.terminal import clean, points
+
+UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
+_NOTES = 10  # students named one by one at the end
+_TASKS_NAMED = 5
+
+
+class Status(StrEnum):
+    """What a row of `grades.csv` stands on."""
+
+    GRADED = "graded"
+    NO_VERDICT = "no verdict"  # the kit failed: a cell is empty, and so is the total
+    UNREADABLE = "unreadable"  # nothing in the submission could be read: 0 points
+    PARTLY = "partly graded"  # so far only some tasks (`--task`)
+    OUTDATED = "outdated"  # submission or kit changed since, and `--student` left it out
+    NOT_GRADED = "not graded"  # `--student` left it out
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One student's line: the points by task, None where there is no verdict."""
+
+    student: str
+    points: dict[str, float | None]
+    status: Status
+
+    @property
+    def total(self) -> float | None:
+        """The sum over the whole assignment, None where a task has no verdict."""
+        earned = [self.points.get(task.name) for task in TASKS]
+        return None if None in earned else sum(value for value in earned if value is not None)
+
+
+def row_of(student: str, report: Report | None, current: bool = True) -> Row:
+    """The student's line. current: the record answers all that this run was asked."""
+    if report is None:
+        return Row(student, {}, Status.NOT_GRADED)
+    earned = {task.task: task.earned if has_verdict(task) else None for task in report.tasks}
+    if not report.has_verdict:
+        status = Status.NO_VERDICT
+    elif not current:
+        status = Status.OUTDATED
+    elif any(_unreadable(task) for task in report.tasks):
+        status = Status.UNREADABLE
+    else:
+        status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
+    return Row(student, earned, status)
+
+
+def _unreadable(task: TaskResult) -> bool:
+    return any(check.id.endswith(f"/{UNREADABLE_CHECK}") for check in task.checks)
+
+
+def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
+    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`.
+
+    A name that a spreadsheet would take for a formula (it begins with =, +, -, @ or a tab) gets an
+    apostrophe before it, which spreadsheets read as 'this is text'; no other name is changed.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
+    for row in rows:
+        student = (
+            f"'{row.student}" if row.student.startswith(("=", "+", "-", "@", "\t", "\r")) else row.student
+        )
+        cells = [_cell(row.points.get(task.name)) for task in TASKS]
+        writer.writerow([student, *cells, _cell(row.total), row.status])
+    write_whole(path, text.getvalue().encode())
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else points(value)
+
+
+class Summary:
+    """The class in figures, gathered from one record after the other."""
+
+    def __init__(self, tasks: Sequence[str]):
+        self.tasks = tuple(tasks)
+        self.possible = sum(BY_NAME[name].points for name in tasks)
+        self.totals: list[float] = []  # of the readable submissions, over `tasks`
+        self.statuses: Counter[Status] = Counter()
+        self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
+        self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
+        self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
+
+    def add(self, row: Row, report: Report | None) -> None:
+        """Count one student in."""
+        self.statuses[row.status] += 1
+        if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
+            self._note(row, report)
+        counted = row.status in (Status.GRADED, Status.PARTLY)
+        if report is None or not counted or any(row.points.get(name) is None for name in self.tasks):
+            return
+        found = {task.task: task for task in report.tasks}
+        for name in self.tasks:
+            self.earned[name] += found[name].earned
+            if found[name].outcome is not Outcome.PASSED:
+                self.failed[name][found[name].outcome] += 1
+        self.totals.append(sum(found[name].earned for name in self.tasks))
+
+    @property
+    def failed_most(self) -> list[str]:
+        """The tasks that most students did not pass, the worst first; at most five."""
+        order = sorted(self.tasks, key=lambda name: -self.failed[name].total())
+        return [name for name in order if self.failed[name]][:_TASKS_NAMED]
+
+    def _note(self, row: Row, report: Report) -> None:
+        if len(self.notes) < _NOTES:
+            kit = [c.message for t in report.tasks for c in t.checks if c.outcome is Outcome.NO_VERDICT]
+            why = (kit or [*report.problems, "no reason was recorded"])[0]
+            self.notes.append((row.student, f"{row.status}: {why}"))
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """The class's mean, the tasks that failed most, and who needs a look."""
+    graded = len(summary.totals)
+    if graded:
+        line = Text("Mean ")
+        line.append(points(statistics.fmean(summary.totals)), style="bold")
+        line.append(
+            f" of {points(summary.possible)} points, median {points(statistics.median(summary.totals))}"
+        )
+        line.append(f", over {graded} graded submission{'s' if graded > 1 else ''}.")
+        console.print(line)
+    if summary.failed_most:
+        console.print(_failed_table(summary))
+    for student, what in summary.notes:
+        console.print(Text(f"{clean(student)}: {clean(what)}", style="yellow"))
+    silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
+    if silent:
+        console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _failed_table(summary: Summary) -> Table:
+    graded = len(summary.totals)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("failed most")
+    table.add_column("by", justify="right")
+    table.add_column("mean points", justify="right")
+    table.add_column("mostly", style="dim")
+    for name in summary.failed_most:
+        outcome, _ = summary.failed[name].most_common(1)[0]
+        table.add_row(
+            name,
+            f"{summary.failed[name].total()} of {graded}",
+            f"{points(summary.earned[name] / graded)} / {points(BY_NAME[name].points)}",
+            str(outcome),
+        )
+    return table

@@ -339,8 +339,8 @@ CONV2D = (
     line(
         "conv2d",
         "parameter_renamed",
-        "def conv2d(x: Tensor, weight: Tensor,",
-        "def conv2d(x: Tensor, kernel: Tensor,",
+        "weight: Tensor, bias: Tensor | None = None, stride",
+        "kernel: Tensor, bias: Tensor | None = None, stride",
         outcome="error",
     ),
     body(

@@ -16,7 +16,7 @@ from grader.examine import close, examine, prepare
 from grader.outcomes import Outcome
 from grader.report import Report
 from grader.submission import Submission, SubmissionError, read_folder
-from grader.untrusted import Limits, Workers
+from grader.untrusted import Workers
 
 STUDENT = "me"
 
@@ -42,7 +42,7 @@ def check(
     if in_process:
         from grader.in_process import open_in_process
 
-        open_worker = open_in_process(debug, Limits())
+        open_worker = open_in_process(debug)
     else:
         prepare(workers=workers)
     try:

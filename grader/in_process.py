@@ -7,8 +7,8 @@ student's code does, it does to this process. Only for one's own code, never for
 import pdb
 import sys
 import traceback
-from collections.abc import Callable
 
+from grader.examination import OpenWorker
 from grader.remote import Budget, Worker
 from grader.untrusted import Limits
 from grader.worker import wire
@@ -40,10 +40,10 @@ def _split(pieces: list[bytes | memoryview]) -> tuple[bytes, memoryview]:
     return body[:json_size], memoryview(body)[json_size:]
 
 
-def open_in_process(debug: bool, limits: Limits) -> Callable[[Budget, bytearray], Worker]:
+def open_in_process(debug: bool) -> OpenWorker:
     """What `examine` takes as `open_worker`: gives a worker of this process for each task."""
 
-    def open_worker(budget: Budget, output: bytearray) -> Worker:
+    def open_worker(limits: Limits, budget: Budget, output: bytearray) -> Worker:
         return Worker(InProcessTransport(debug), [], limits, budget)
 
     return open_worker

@@ -82,7 +82,7 @@ def grade(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-QUICK = Limits(call=2.0, load=3.0, submission=30.0, cpu=60)
+QUICK = Limits(call=4.0, load=6.0, submission=30.0, cpu=60)
 
 __all__ = [
     "GRADE",

@@ -296,7 +296,7 @@ def test_a_spawned_worker_gives_the_same_outcomes() -> None:
     try:
         from grader import examine as module
 
-        kept, module._examiner = module._examiner, Examiner(Limits(call=3.0), workers=server)
+        kept, module._examiner = module._examiner, Examiner(Limits(call=20.0), workers=server)
         state = with_body("layers", "relu", "torch.set_default_dtype(torch.float64)\nreturn F.relu(x)")
         report = examine(state, tasks=["relu", "elu", "softmax", "Invert"], hidden=True)
         crash = examine(with_body("layers", "relu", "import os; os._exit(3)"), tasks=["relu", "elu"])

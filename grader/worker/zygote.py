@@ -33,8 +33,11 @@ def main(control_fd: int) -> None:
     """Warm up, say so on the control socket, then obey it."""
     _warm_up()
     control = socket.socket(fileno=control_fd)
-    control.send(b'{"ready": true}')
-    _obey(control)
+    try:
+        control.send(b'{"ready": true}')
+        _obey(control)
+    except (BrokenPipeError, ConnectionResetError):  # the trusted process ended without taking our last answer
+        os._exit(0)
 
 
 def _warm_up() -> None:
@@ -74,10 +77,7 @@ def _obey(control: socket.socket) -> None:
     libc.prctl(_PR_SET_DUMPABLE, 0)
     kept: set[int] = set()  # children in use, and other untrusted parents made by "clone"
     while True:
-        try:
-            data, descriptors = _receive(control)
-        except ConnectionResetError:  # the trusted process ended without taking our last answer
-            os._exit(0)
+        data, descriptors = _receive(control)
         if not data:
             os._exit(0)
         order = json.loads(data)

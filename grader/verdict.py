@@ -1,0 +1,44 @@
+"""From what a check raised to an outcome and the words that the student reads."""
+
+from dataclasses import dataclass
+
+from grader.checking import WrongAnswer
+from grader.hints import explain
+from grader.outcomes import Outcome
+from grader.remote import WorkerFailure
+from grader.worker.wire import Frame
+
+
+class Skip(Exception):
+    """A check that is not run, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    message: str = ""
+    diagnosis: str = ""
+    location: str = ""
+
+
+def verdict(error: BaseException | None, called: str) -> Verdict:
+    """What it means that a check raised `error` (None: nothing) after the student's function was `called`."""
+    match error:
+        case None:
+            return Verdict(Outcome.PASSED)
+        case WrongAnswer():
+            return Verdict(Outcome.FAILED, error.message, error.diagnosis)
+        case Skip():
+            return Verdict(Outcome.SKIPPED, str(error))
+        case WorkerFailure():
+            message = f"{called}\n{error.message}" if called and error.message else error.message
+            hint = explain(error.message) if error.outcome is Outcome.ERROR else ""
+            return Verdict(error.outcome, message, hint, "\n".join(map(_frame, error.frames)))
+    return Verdict(Outcome.NO_VERDICT, f"the kit itself failed: {type(error).__name__}: {error}")
+
+
+def _frame(frame: Frame) -> str:
+    """One line of the student's code as a traceback shows it."""
+    where = f"{frame.file}, line {frame.line}"
+    where += f", in {frame.function}" if frame.function else ""
+    return f"{where}\n    {frame.text}" if frame.text else where

@@ -1,21 +1,76 @@
 """The instructor's commands: `grade all` and `grade release`. Not part of a student's kit."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from grader.assignment import TASKS
+from grader.cli import fail, messages, parse_tasks
+
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add the instructor's commands to the command line."""
+    app.command("all")(grade_all)
     app.command("release")(release)
 
 
+def _complete_task(incomplete: str) -> list[str]:
+    return [task.name for task in TASKS if task.name.startswith(incomplete)]
+
+
+def grade_all(
+    submissions: Annotated[Path, typer.Argument(help="A folder with a folder or archive for each student.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where grades.csv and records/ go.")] = Path(
+        "results"
+    ),
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Processes that examine at once.", show_default="one a processor"
+        ),
+    ] = (os.cpu_count() or 1),
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", help="Only this task; may be repeated.", autocompletion=_complete_task),
+    ] = None,
+    student: Annotated[
+        list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
+) -> None:
+    """Grade a class, with public and hidden checks; go on where a run was stopped.
+
+    Exit status: 0 when every submission has a verdict, 1 when one has none, 2 for a wrong command.
+    """
+    tasks = None
+    if task:
+        tasks, only = parse_tasks(task)
+        if only is not None:
+            fail("--task takes tasks (conv2d), not single checks.")
+    with messages():
+        from grader.instructor.batch import command
+
+        status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
+    raise typer.Exit(status)
+
+
 def release(
-    out: Annotated[Path, typer.Option("--out", help="Where the student's kit is written.")] = Path("dist"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the student's kit is written.")] = Path(
+        "dist"
+    ),
 ) -> None:
     """Make student/ from solutions/, and the student's kit as one zip."""
-    from grader.instructor.release import release as make
+    with messages():
+        from grader.instructor.release import ReleaseError
+        from grader.instructor.release import release as make
 
-    for path in make(Path(__file__).resolve().parents[2], out):
+        try:
+            made = make(ROOT, out)
+        except ReleaseError as error:
+            fail(str(error))
+    for path in made:
         print(path)

@@ -115,8 +115,10 @@ def command(
             progress.stop()
             done, total = reached
             console.print(
-                f"Stopped: {done} of {total} examined and kept in {out}. The same command goes on from there.",
-                markup=False,
+                Text(
+                    f"Stopped: {done} of {total} examined and kept in {out}. The same command goes on from there."
+                ),
+                soft_wrap=True,
             )
             return 130
     _print_batch(console, batch, folder, out)
@@ -135,9 +137,10 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
             Text(
                 f"{batch.gone} more in {out / 'records'}: their submissions are no longer in {folder}."
                 " They are kept there, and not in grades.csv."
-            )
+            ),
+            soft_wrap=True,
         )
-    console.print(Text(f"Grades: {out / 'grades.csv'}"))
+    console.print(Text(f"Grades: {out / 'grades.csv'}"), soft_wrap=True)
 
 
 # -- the batch --------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0
+) -> Tensor:
     """Two-dimensional cross-correlation: slide each kernel over the image and sum the products.
 
         y[n, o, i, j] = bias[o] + sum over c, u, v of
@@ -130,7 +132,9 @@ def _uniform_parameter(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
 class Conv2d(nn.Module):
     """`conv2d` with a square kernel and parameters `weight` and `bias`."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0
+    ):
         super().__init__()
         fan_in = in_channels * kernel_size**2
         self.stride, self.padding = stride, padding

@@ -43,7 +43,9 @@ def mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
     # by chunks, so that the float64 copy of 60,000 images never lies in memory at once
     chunks = images.split(4096)
     mean = sum(chunk.double().sum(dim=(0, 2, 3)) for chunk in chunks) / (scale * pixels)
-    squares = sum((chunk.double() / scale - mean[:, None, None]).square().sum(dim=(0, 2, 3)) for chunk in chunks)
+    squares = sum(
+        (chunk.double() / scale - mean[:, None, None]).square().sum(dim=(0, 2, 3)) for chunk in chunks
+    )
     return mean.float(), (squares / pixels).sqrt().float()
     ### END SOLUTION
 

@@ -1,0 +1,338 @@
+"""`grade release`: the stubs, and the student's kit, in which there is no solution and no hidden check."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SOLUTIONS
+
+from grader.assignment import MODULES, TASKS, TOTAL_POINTS
+from grader.examine import examine
+from grader.instructor import release
+from grader.instructor.handout import render
+from grader.instructor.release import ReleaseError, make_stub
+from grader.outcomes import Outcome
+from grader.submission import read_folder
+
+HANDOUT = ROOT / "docs" / "handout"
+STUDENT = ROOT / "student"
+FILES = ["__init__.py", *(f"{module}.py" for module in MODULES)]
+
+
+def lines(*text: str) -> str:
+    return "".join(f"{line}\n" for line in text)
+
+
+# -- one stub -----------------------------------------------------------------------------------------
+
+
+def test_stub_keeps_all_but_the_body() -> None:
+    source = lines(
+        '"""A module."""',
+        "",
+        "import math",
+        "",
+        "",
+        "class Area:",
+        "    def of(self, radius: float) -> float:",
+        '        """pi r^2"""',
+        "        ### BEGIN SOLUTION",
+        "        square = radius**2",
+        "        return math.pi * square",
+        "        ### END SOLUTION",
+        "",
+        "    def unit(self) -> float:",
+        "        return self.of(math.sqrt(1))",
+    )
+    assert make_stub(source, "area.py") == lines(
+        '"""A module."""',
+        "",
+        "import math",
+        "",
+        "",
+        "class Area:",
+        "    def of(self, radius: float) -> float:",
+        '        """pi r^2"""',
+        "        # YOUR CODE HERE",
+        "        raise NotImplementedError()",
+        "",
+        "    def unit(self) -> float:",
+        "        return self.of(math.sqrt(1))",
+    )
+
+
+@pytest.mark.parametrize(
+    ("imports", "kept"),
+    [
+        (["import math"], []),
+        (["import math", "import os"], ["import os"]),
+        (["from math import pi, tau"], ["from math import tau"]),
+        (["import os.path", "from math import pi as p"], ["import os.path"]),
+        (["import os", "", "from math import (", "    pi,", ")", "", "A = 1"], ["import os", "", "A = 1"]),
+    ],
+)
+def test_stub_drops_imports_that_only_the_solution_needs(imports: list[str], kept: list[str]) -> None:
+    given = "def given():\n    return os, tau\n"
+    body = ("def f():", "    ### BEGIN SOLUTION", "    return pi, math", "    ### END SOLUTION")
+    stub = ("def f():", "    # YOUR CODE HERE", "    raise NotImplementedError()")
+    assert make_stub(lines(*imports, *body) + given, "f.py") == lines(*kept, *stub) + given
+
+
+BEGIN, END, DEF = "    ### BEGIN SOLUTION", "    ### END SOLUTION", "def f():"
+
+
+@pytest.mark.parametrize(
+    ("source", "where", "mend"),
+    [
+        ([DEF, BEGIN, "    return 1"], "f.py:2", "never closed. Put `### END SOLUTION`"),
+        ([DEF, "    return 1", END], "f.py:3", "Put `### BEGIN SOLUTION` before"),
+        ([DEF, BEGIN, "    return 1", END, END], "f.py:5", "END without a BEGIN"),
+        ([DEF, BEGIN, BEGIN, "    return 1", END], "f.py:3", "begins in line 2. Close that one"),
+        ([DEF, "    return (", BEGIN, "    1", END, "    )"], "f.py", "Mark whole statements"),
+        ([BEGIN, DEF, "    return 1", END], "f.py", "Mark whole statements"),
+        (["### BEGIN SOLUTION", "A = 1", "### END SOLUTION"], "f.py:1", "into the function"),
+        ([DEF, "    ### BEGIN SOLUTIONS", "    return 1", "    ### END SOLUTIONS"], "f.py:2", "Write `###"),
+        ([DEF, "    ## Begin solution", "    return 1", "    ## End solution"], "f.py:2", "Write `###"),
+        ([DEF, "    return 1  ### BEGIN SOLUTION", END], "f.py:2", "alone on its line"),
+        ([DEF, "    ### BEGIN HIDDEN TESTS", "    return 1"], "f.py:2", "Write `###"),
+    ],
+)
+def test_a_marker_in_doubt_is_refused(source: list[str], where: str, mend: str) -> None:
+    with pytest.raises(ReleaseError, match=re.escape(where)) as error:
+        make_stub(lines(*source), "f.py")
+    assert mend in str(error.value)
+
+
+# -- student/ -----------------------------------------------------------------------------------------
+
+
+def test_student_is_what_release_makes(tmp_path: Path) -> None:
+    release.write_student(SOLUTIONS, tmp_path)
+    made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    committed = {path.name: path.read_text(encoding="utf-8") for path in STUDENT.glob("*.py")}
+    assert sorted(made) == sorted(FILES)
+    assert committed == made, "run `grade release` and commit student/"
+
+
+def test_student_loses_old_files_and_keeps_the_notebook(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("old = 1\n")
+    (tmp_path / "report.ipynb").write_text("{}")
+    release.write_student(SOLUTIONS, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "report.ipynb"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_line_of_a_solution_is_in_student(name: str) -> None:
+    stub = {line.strip() for line in (STUDENT / name).read_text(encoding="utf-8").splitlines()}
+    inside, solution = False, set()
+    for line in (SOLUTIONS / name).read_text(encoding="utf-8").splitlines():
+        if "SOLUTION" in line:
+            inside = "BEGIN" in line
+        elif inside and line.strip():
+            solution.add(line.strip())
+    assert not stub & solution
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_signatures_and_docstrings_stay(name: str) -> None:
+    def outline(path: Path) -> list[tuple[str, str | None]]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        return [(f"{node.name}({ast.unparse(node.args)})", ast.get_docstring(node)) for node in functions]
+
+    assert outline(STUDENT / name) == outline(SOLUTIONS / name)
+
+
+def test_every_check_of_student_says_missing() -> None:
+    report = examine(read_folder(STUDENT))
+    outcomes = {check.id: check.outcome for task in report.tasks for check in task.checks}
+    assert set(outcomes.values()) == {Outcome.MISSING}, outcomes
+
+
+def test_a_task_without_markers_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(SOLUTIONS, tmp_path / "solutions")
+    layers = tmp_path / "solutions" / "layers.py"
+    text = layers.read_text(encoding="utf-8")
+    body = re.compile(r"    ### BEGIN SOLUTION\n(    return x.clamp.*\n)    ### END SOLUTION\n")
+    layers.write_text(body.sub(r"\1", text), encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"layers.py: relu would go out with its solution"):
+        release.write_student(tmp_path / "solutions", tmp_path / "student")
+    assert not (tmp_path / "student").exists()
+
+
+# -- the kit ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student's kit as `grade release` writes it."""
+    return release.write_kit(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def contents(kit: Path) -> dict[str, bytes]:
+    """The kit's files by their paths below its one folder."""
+    with zipfile.ZipFile(kit) as archive:
+        return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def unzipped(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kit's folder, unzipped on its own."""
+    where = tmp_path_factory.mktemp("home")
+    with zipfile.ZipFile(kit) as archive:
+        archive.extractall(where)
+    return where / kit.stem
+
+
+def test_kit_lies_in_one_folder_with_its_version(kit: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert kit.name == f"lenet5-kit-{version}.zip"
+    with zipfile.ZipFile(kit) as archive:
+        assert {name.split("/")[0] for name in archive.namelist()} == {kit.stem}
+        assert archive.namelist() == sorted(archive.namelist())
+
+
+def test_kit_holds_what_a_student_needs_and_nothing_else(contents: dict[str, bytes]) -> None:
+    figures = {f"figures/{path.name}" for path in HANDOUT.glob("figures/*.svg")}
+    grader = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "grader").rglob("*.py")
+        if "instructor" not in path.parts
+    }
+    assert {path for path in grader if path.startswith("grader/checks/public/")}
+    assert set(contents) == {
+        *(f"student/{name}" for name in FILES),
+        *grader,
+        *figures,
+        *("grader/py.typed", "grader/checks/expectations.npz", "datasets.py"),
+        *("pyproject.toml", "README.md", "HANDOUT.md", "HANDOUT.html"),
+    }
+    assert not [name for name in contents if re.search("instructor|solutions|tests/|hidden", name)]
+
+
+def test_kit_names_no_hidden_check(contents: dict[str, bytes]) -> None:
+    hidden = {
+        name
+        for path in (ROOT / "grader" / "instructor" / "checks").glob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert hidden
+    text = b"\n".join(contents.values()).decode("utf-8", "replace")
+    assert not [name for name in hidden if f"{name}(" in text]
+
+
+def test_kit_is_the_same_each_time(kit: Path, tmp_path: Path) -> None:
+    assert release.write_kit(ROOT, tmp_path).read_bytes() == kit.read_bytes()
+
+
+@pytest.mark.parametrize("source", ["solutions/lenet.py", "grader/instructor/checks/test_layers.py"])
+def test_a_line_of_a_solution_or_hidden_check_stops_the_release(source: str) -> None:
+    secret = release.secret_lines(ROOT)
+    line = next(line for line, origin in secret.items() if origin == source)
+    with pytest.raises(ReleaseError, match=re.escape(f"HANDOUT.md:2 would give away a line of {source}")):
+        release.refuse_leaks({"HANDOUT.md": f"Tip:\n    {line}\n".encode()}, secret)
+
+
+@pytest.mark.parametrize("name", ["grader/instructor/mistakes.py", "solutions/layers.py", "tests/mutants.py"])
+def test_a_file_of_the_instructor_stops_the_release(name: str) -> None:
+    with pytest.raises(ReleaseError, match="no place in a student's kit"):
+        release.refuse_leaks({name: b""}, {})
+
+
+def test_students_pyproject_has_the_same_ranges_and_no_tools(contents: dict[str, bytes]) -> None:
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    theirs = tomllib.loads(contents["pyproject.toml"].decode())
+    assert theirs["project"].pop("dependencies") == ours["project"]["dependencies"]
+    assert theirs["project"]["scripts"] == ours["project"]["scripts"]
+    assert "optional-dependencies" not in theirs["project"]
+    assert set(theirs) == {"build-system", "project", "tool"}
+    assert set(theirs["tool"]) == {"setuptools"}
+
+
+def test_handout_has_every_task_with_its_points(contents: dict[str, bytes]) -> None:
+    text = contents["HANDOUT.md"].decode()
+    for task in TASKS:
+        assert re.search(
+            rf"^\| `{task.name}\(.*` \| `{task.module}\.py` \| {task.points} \|$", text, re.MULTILINE
+        )
+        assert re.search(rf"^###.*`{task.name}`.*\({task.points} point", text, re.MULTILINE)
+    assert f"({TOTAL_POINTS} points)" in text
+
+
+def test_handout_is_one_page_that_needs_no_network(contents: dict[str, bytes]) -> None:
+    page = contents["HANDOUT.html"].decode()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert {source.split(":")[0] for source in sources if not source.startswith("#")} == {"data"}
+    anchors = set(re.findall(r'id="([^"]*)"', page))
+    assert {source[1:] for source in sources if source.startswith("#")} <= anchors
+    assert page.count("<img ") == page.count("data:image/svg+xml") == len(list(HANDOUT.glob("figures/*.svg")))
+    assert all(re.findall(r'<img [^>]*alt="[^"]{40,}"', image) for image in re.findall(r"<img [^>]*>", page))
+    assert "$" not in re.sub(r"<code>.*?</code>", "", page, flags=re.DOTALL), "a formula was not read as one"
+    assert page.count("<math ") > 60
+
+
+def test_handout_refuses_a_figure_that_is_not_there() -> None:
+    with pytest.raises(KeyError):
+        render("# Title\n\n![A figure](figures/none.svg)\n", {})
+
+
+@pytest.fixture(scope="module")
+def installed(unzipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command `grade` of the unzipped kit, installed into an environment of its own.
+
+    The environment borrows the libraries of this one (torch has gigabytes), but not its `grader`.
+    """
+    environment = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.rglob("site-packages")
+    (packages / "borrowed.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    options = ["--offline", "--no-deps", "--no-build-isolation", "--quiet", "--python", environment]
+    subprocess.run([sys.executable, "-m", "uv", "pip", "install", *options, unzipped], check=True)
+    (grade,) = environment.glob("*/grade*")
+    return grade
+
+
+def run_without_network(command: list[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run with the network taken away, where the machine lets us."""
+    unshare = ["unshare", "--net", "--map-root-user"]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        unshare = []
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [*unshare, *command],
+        cwd=cwd,
+        env=ours | {"NO_COLOR": "1", "COLUMNS": "100", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+def test_installed_kit_shows_what_is_missing(installed: Path, unzipped: Path) -> None:
+    result = run_without_network([installed, "check"], unzipped)
+    assert result.returncode == 1, result.stderr
+    for task in TASKS:
+        assert re.search(rf"^{task.name} .*missing", result.stdout, re.MULTILINE), result.stdout
+
+
+@pytest.mark.slow
+def test_installed_kit_judges_by_its_recordings(installed: Path, unzipped: Path, tmp_path: Path) -> None:
+    work = tmp_path / "student"
+    shutil.copytree(SOLUTIONS, work)
+    result = run_without_network([installed, "check"], tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    layers = work / "layers.py"
+    layers.write_text(layers.read_text(encoding="utf-8").replace("x @ weight.T", "x @ weight.T + 1"))
+    result = run_without_network([installed, "check", "linear"], tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "linear/values" in result.stdout
+    assert not {"all", "release"} & set(run_without_network([installed, "--help"], tmp_path).stdout.split())

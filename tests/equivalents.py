@@ -432,7 +432,8 @@ AUTOGRAD = equivalent(
                 columns = F.unfold(x.reshape(-1, 1, height, width), kernel_size, stride=stride)
                 values, places = columns.max(dim=1, keepdim=True)
                 ctx.save_for_backward(places)
-                ctx.shape, ctx.columns, ctx.kernel_size, ctx.stride = x.shape, columns.shape, kernel_size, stride
+                ctx.shape, ctx.columns = x.shape, columns.shape
+                ctx.kernel_size, ctx.stride = kernel_size, stride
                 return values.reshape(batch, channels, (height - kernel_size) // stride + 1, -1)
 
             @staticmethod
@@ -480,7 +481,10 @@ ACTIVATIONS_BY_MAXIMUM = equivalent(
     Body(
         "layers",
         "elu",
-        "zero = x.new_zeros(())\nreturn torch.maximum(x, zero) + alpha * (torch.exp(torch.minimum(x, zero)) - 1)",
+        (
+            "zero = x.new_zeros(())\n"
+            "return torch.maximum(x, zero) + alpha * (torch.exp(torch.minimum(x, zero)) - 1)"
+        ),
     ),
     Body("layers", "softmax", "return torch.exp(x - torch.logsumexp(x, dim, keepdim=True))"),
     Body(
@@ -511,7 +515,11 @@ ACTIVATIONS_BY_MASKS = equivalent(
     Body(
         "layers",
         "elu",
-        "mask = x > 0\nsafe = torch.where(mask, torch.zeros_like(x), x)\nreturn mask * x + ~mask * alpha * (safe.exp() - 1)",
+        (
+            "mask = x > 0\n"
+            "safe = torch.where(mask, torch.zeros_like(x), x)\n"
+            "return mask * x + ~mask * alpha * (safe.exp() - 1)"
+        ),
     ),
     Body(
         "layers",
@@ -655,7 +663,11 @@ CHATTY = equivalent(
     Body(
         "layers",
         "linear",
-        "print('linear', x.shape, weight.shape, flush=True)\ny = x @ weight.T\nreturn y if bias is None else y + bias",
+        (
+            "print('linear', x.shape, weight.shape, flush=True)\n"
+            "y = x @ weight.T\n"
+            "return y if bias is None else y + bias"
+        ),
     ),
     Change(
         "lenet",
@@ -674,7 +686,14 @@ WARNINGS = equivalent(
     Change(
         "layers",
         _IMPORT_MATH,
-        "import logging\nimport math\nimport sys\nimport warnings\n\nwarnings.warn('layers are imported')\nlogging.basicConfig(level=logging.DEBUG)\n",
+        (
+            "import logging\n"
+            "import math\n"
+            "import sys\n"
+            "import warnings\n\n"
+            "warnings.warn('layers are imported')\n"
+            "logging.basicConfig(level=logging.DEBUG)\n"
+        ),
     ),
     Body(
         "layers",
@@ -749,7 +768,8 @@ SEQUENTIAL = equivalent(
             ("flatten", nn.Flatten()),
         ]
         with torch.no_grad():
-            size = nn.Sequential(OrderedDict(features))(torch.zeros(1, in_channels, image_size, image_size)).shape[1]
+            image = torch.zeros(1, in_channels, image_size, image_size)
+            size = nn.Sequential(OrderedDict(features))(image).shape[1]
         super().__init__(
             OrderedDict(
                 features,
@@ -774,7 +794,8 @@ PARTS = equivalent(
         "lenet",
         "forward",
         """
-        features = nn.Sequential(self.conv1, nn.ReLU(inplace=True), nn.MaxPool2d(2), self.conv2, nn.ReLU(), nn.MaxPool2d(2))
+        relu, pool = nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        features = nn.Sequential(self.conv1, relu, pool, self.conv2, relu, pool)
         classifier = nn.Sequential(self.fc1, nn.ReLU(), self.fc2, nn.ReLU(), self.fc3)
         return classifier(torch_flatten(features(x)))
         """,
@@ -838,7 +859,11 @@ def conv2d(""",
     # a partial with a keyword bound takes a later argument by position only behind x: give it a plain face
     After(
         "layers",
-        "_leaky = leaky_relu\n\n\ndef leaky_relu(x, negative_slope=0.01):\n    return _leaky(x, negative_slope=negative_slope)\n",
+        (
+            "_leaky = leaky_relu\n\n\n"
+            "def leaky_relu(x, negative_slope=0.01):\n"
+            "    return _leaky(x, negative_slope=negative_slope)\n"
+        ),
     ),
     Change("training", "def evaluate(", "@torch.no_grad()\ndef evaluate("),
     Change("training", "    with torch.no_grad():\n", "    if True:\n"),
@@ -861,7 +886,12 @@ ANNOTATED = equivalent(
     Change(
         "layers",
         _IMPORT_MATH,
-        "from __future__ import annotations\n\nimport math\nfrom dataclasses import dataclass\nfrom typing import NamedTuple\n",
+        (
+            "from __future__ import annotations\n\n"
+            "import math\n"
+            "from dataclasses import dataclass\n"
+            "from typing import NamedTuple\n"
+        ),
     ),
     Change(
         "layers",
@@ -929,7 +959,11 @@ EXTRAS = equivalent(
     Change(
         "training",
         "    on_epoch: Callable[[int, History], object] | None = None,\n",
-        "    on_epoch: Callable[[int, History], object] | None = None,\n    verbose: bool = False,\n    **options,\n",
+        (
+            "    on_epoch: Callable[[int, History], object] | None = None,\n"
+            "    verbose: bool = False,\n"
+            "    **options,\n"
+        ),
     ),
     Change(
         "transforms",
@@ -971,7 +1005,8 @@ THREADS = equivalent(
         from concurrent.futures import ThreadPoolExecutor
 
         def one(image):
-            windows = F.pad(image, (padding,) * 4).unfold(1, weight.shape[2], stride).unfold(2, weight.shape[3], stride)
+            image = F.pad(image, (padding,) * 4)
+            windows = image.unfold(1, weight.shape[2], stride).unfold(2, weight.shape[3], stride)
             y = torch.einsum("chwuv,ocuv->ohw", windows, weight)
             return y if bias is None else y + bias[:, None, None]
 
@@ -1164,7 +1199,9 @@ OWN_LOOP = equivalent(
                 loss = nn.functional.cross_entropy(out, y.to(device))
                 loss.backward()
                 optimizer.step()
-                total, hits, seen = total + float(loss) * len(y), hits + int((out.argmax(1) == y).sum()), seen + len(y)
+                total += float(loss) * len(y)
+                hits += int((out.argmax(1) == y).sum())
+                seen += len(y)
             history.train_loss.append(total / seen)
             history.train_accuracy.append(hits / seen)
             history.test_accuracy.append(evaluate(model, test_loader))

@@ -149,7 +149,8 @@ CONV2D = (
         """
         kernel_height, kernel_width = weight.shape[-2:]
         x = F.pad(x, (padding, padding, padding, padding))
-        windows = x.unfold(2, (kernel_height - 1) * stride + 1, 1).unfold(3, (kernel_width - 1) * stride + 1, 1)
+        height, width = (kernel_height - 1) * stride + 1, (kernel_width - 1) * stride + 1
+        windows = x.unfold(2, height, 1).unfold(3, width, 1)
         y = torch.einsum("nchwuv,ocuv->nohw", windows[..., ::stride, ::stride], weight)
         return y if bias is None else y + bias[:, None, None]
         """,
@@ -384,7 +385,8 @@ CONV2D = (
         "conv2d",
         "module",
         """
-        module = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[-2:], stride, padding, bias=bias is not None)
+        out_channels, in_channels, *kernel_size = weight.shape
+        module = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias is not None)
         parameters = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
         return torch.func.functional_call(module, parameters, (x,))
         """,
@@ -417,7 +419,10 @@ CONV2D = (
     cheat(
         "conv2d",
         "three_dimensions",
-        "return F.conv3d(x[:, :, None], weight[:, :, None], bias, (1, stride, stride), (0, padding, padding))[:, :, 0]",
+        """
+        deep, steps, sides = x[:, :, None], (1, stride, stride), (0, padding, padding)
+        return F.conv3d(deep, weight[:, :, None], bias, steps, sides)[:, :, 0]
+        """,
     ),
     cheat(
         "conv2d",
@@ -428,7 +433,8 @@ CONV2D = (
         "conv2d",
         "transposed",
         """
-        return F.conv_transpose2d(x, weight.transpose(0, 1).flip(-1, -2), bias, padding=weight.shape[2] - 1 - padding)
+        turned = weight.transpose(0, 1).flip(-1, -2)
+        return F.conv_transpose2d(x, turned, bias, padding=weight.shape[2] - 1 - padding)
         """,
     ),
 )
@@ -604,13 +610,17 @@ MAX_POOL2D = (
         """
         rows = F.max_pool1d(x.flatten(0, 2), kernel_size, stride).unflatten(0, x.shape[:3])
         columns = rows.transpose(2, 3)
-        return F.max_pool1d(columns.flatten(0, 2), kernel_size, stride).unflatten(0, columns.shape[:3]).transpose(2, 3)
+        pooled = F.max_pool1d(columns.flatten(0, 2), kernel_size, stride)
+        return pooled.unflatten(0, columns.shape[:3]).transpose(2, 3)
         """,
     ),
     cheat(
         "max_pool2d",
         "three_dimensions",
-        "return F.max_pool3d(x[:, :, None], (1, kernel_size, kernel_size), (1, stride or kernel_size, stride or kernel_size))[:, :, 0]",
+        """
+        step = stride or kernel_size
+        return F.max_pool3d(x[:, :, None], (1, kernel_size, kernel_size), (1, step, step))[:, :, 0]
+        """,
     ),
     cheat(
         "max_pool2d",
@@ -964,7 +974,10 @@ CROSS_ENTROPY = (
         "cross_entropy",
         "softmax_twice",
         _PROBABILITIES
-        + "right = probabilities.gather(1, target[:, None]).squeeze(1)\nreturn (torch.logsumexp(probabilities, dim=1) - right).mean()",
+        + (
+            "right = probabilities.gather(1, target[:, None]).squeeze(1)\n"
+            "return (torch.logsumexp(probabilities, dim=1) - right).mean()"
+        ),
         hint="softmax_twice",
     ),
     line("cross_entropy", "sign", _LOSS, _LOSS.replace("return ", "return -"), hint="sign"),
@@ -1175,7 +1188,10 @@ LENET5 = (
         "LeNet5",
         "no_bias",
         solution_of("lenet", "__init__")
-        + "        for layer in (self.conv1, self.conv2, self.fc1, self.fc2, self.fc3):\n            layer.bias = None\n",
+        + (
+            "        for layer in (self.conv1, self.conv2, self.fc1, self.fc2, self.fc3):\n"
+            "            layer.bias = None\n"
+        ),
         function="__init__",
         hint="NoBias",
     ),
@@ -1507,7 +1523,11 @@ EVALUATE = (
         "changes_weights",
         (
             _EVALUATE_RETURN,
-            "for parameter in model.parameters():\n        parameter.data.mul_(0.9)\n    return correct / samples",
+            (
+                "for parameter in model.parameters():\n"
+                "        parameter.data.mul_(0.9)\n"
+                "    return correct / samples"
+            ),
         ),
         outcome="failed",
     ),
@@ -1520,7 +1540,10 @@ EVALUATE = (
 )
 
 _ADAM = "torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)"
-_STOP = "        if target_accuracy is not None and history.test_accuracy[-1] >= target_accuracy:\n            break\n"
+_STOP = (
+    "        if target_accuracy is not None and history.test_accuracy[-1] >= target_accuracy:\n"
+    "            break\n"
+)
 _CALL = "        if on_epoch is not None:\n            on_epoch(epoch, history)\n"
 _TEST = "        history.test_accuracy.append(evaluate(model, test_loader, device))\n"
 
@@ -1678,7 +1701,11 @@ FIT = (
         (
             _CALL,
             _CALL
-            + "        if history.test_accuracy[-1] > best:\n            best = history.test_accuracy[-1]\n            state = {name: value.clone() for name, value in model.state_dict().items()}\n",
+            + (
+                "        if history.test_accuracy[-1] > best:\n"
+                "            best = history.test_accuracy[-1]\n"
+                "            state = {name: value.clone() for name, value in model.state_dict().items()}\n"
+            ),
         ),
         ("    return history", "    model.load_state_dict(state)\n    return history"),
         outcome="failed",
@@ -1976,7 +2003,10 @@ WITH_NEGATIVES = (
         "generator_not_moved",
         (
             _ORDER,
-            "copy = None if generator is None else torch.Generator().set_state(generator.get_state())\n    order = torch.randperm(len(both), generator=copy)",
+            (
+                "copy = None if generator is None else torch.Generator().set_state(generator.get_state())\n"
+                "    order = torch.randperm(len(both), generator=copy)"
+            ),
         ),
         outcome="failed",
     ),
@@ -1984,7 +2014,10 @@ WITH_NEGATIVES = (
         "own_generator",
         (
             _ORDER,
-            "generator = generator or torch.Generator().manual_seed(0)\n    order = torch.randperm(len(both), generator=generator)",
+            (
+                "generator = generator or torch.Generator().manual_seed(0)\n"
+                "    order = torch.randperm(len(both), generator=generator)"
+            ),
         ),
         outcome="failed",
     ),
@@ -2007,7 +2040,10 @@ WITH_NEGATIVES = (
         "shuffled_apart",
         (
             _ORDER,
-            "order = torch.cat([torch.randperm(len(images), generator=generator), len(images) + torch.randperm(len(images), generator=generator)])",
+            (
+                "count = len(images)\n"
+                "    order = torch.cat([torch.randperm(count), count + torch.randperm(count)])"
+            ),
         ),
         outcome="failed",
     ),
@@ -2015,7 +2051,10 @@ WITH_NEGATIVES = (
         "positives_in_order",
         (
             _ORDER,
-            "order = torch.cat([torch.arange(len(images)), len(images) + torch.randperm(len(images), generator=generator)])",
+            (
+                "count = len(images)\n"
+                "    order = torch.cat([torch.arange(count), count + torch.randperm(count)])"
+            ),
         ),
         outcome="failed",
     ),
@@ -2028,7 +2067,10 @@ WITH_NEGATIVES = (
         "pairs",
         (
             _ORDER,
-            "order = torch.randperm(len(images), generator=generator)\n    order = torch.stack([order, order + len(images)], dim=1).flatten()",
+            (
+                "order = torch.randperm(len(images), generator=generator)\n"
+                "    order = torch.stack([order, order + len(images)], dim=1).flatten()"
+            ),
         ),
         outcome="failed",
     ),
@@ -2054,7 +2096,13 @@ WITH_NEGATIVES = (
         "labels_in_place",
         (
             _ORDER,
-            f"{_ORDER}\n    labels = labels[:].mul_(1)\n    result = both[order], torch.cat([labels, labels])[order]\n    labels.zero_()\n    return result",
+            (
+                f"{_ORDER}\n"
+                "    labels = labels[:].mul_(1)\n"
+                "    result = both[order], torch.cat([labels, labels])[order]\n"
+                "    labels.zero_()\n"
+                "    return result"
+            ),
         ),
         outcome="failed",
     ),

@@ -1,0 +1,92 @@
+"""Every mutant loses points where it is wrong and nowhere else, and hears what the mistake was."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+from examining import examine_all
+from mutants import MUTANTS, Mutant, apply
+
+from grader.assignment import BY_NAME, TASKS
+from grader.instructor.mistakes import MISTAKES
+from grader.outcomes import Outcome
+from grader.report import Report, TaskResult
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="examines in forked processes"),
+]
+
+HINTS = {mistake.name: mistake.hint for mistakes in MISTAKES.values() for mistake in mistakes}
+
+# the modules whose files a change in one reaches, by their imports
+REACHED = {
+    "layers": ("layers", "lenet", "training"),
+    "lenet": ("lenet",),
+    "training": ("training",),
+    "transforms": ("transforms",),
+}
+
+
+@pytest.fixture(scope="module")
+def reports(request: pytest.FixtureRequest) -> dict[str, Report]:
+    """The reports of those mutants that this run tests."""
+    chosen: dict[str, Mutant] = {}
+    for item in request.session.items:
+        mutant = getattr(item, "callspec", None) and item.callspec.params.get("mutant")
+        if isinstance(mutant, Mutant):
+            chosen[mutant.name] = mutant
+    return examine_all(
+        [
+            (name, apply(mutant), tuple(t.name for t in TASKS if t.module in REACHED[mutant.module]))
+            for name, mutant in chosen.items()
+        ]
+    )
+
+
+@pytest.fixture
+def report_of(reports: dict[str, Report]) -> Callable[[Mutant], Report]:
+    return lambda mutant: reports[mutant.name]
+
+
+def _task(report: Report, name: str) -> TaskResult:
+    return next(task for task in report.tasks if task.task == name)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_loses_points_where_it_is_wrong_and_nowhere_else(mutant: Mutant, report_of) -> None:
+    report = report_of(mutant)
+    wrong = _task(report, mutant.loses)
+    assert wrong.earned < wrong.points
+    allowed = (mutant.loses, *mutant.also)
+    lost = [
+        (c.id, c.message) for t in report.tasks if t.task not in allowed for c in t.checks if not c.earned
+    ]
+    assert lost == []
+    assert report.has_verdict
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.hint], ids=lambda mutant: mutant.name)
+def test_mutant_hears_what_the_mistake_was(mutant: Mutant, report_of) -> None:
+    checks = _task(report_of(mutant), mutant.loses).checks
+    told = {check.id: (check.diagnosis, check.message) for check in checks if check.outcome is Outcome.FAILED}
+    assert HINTS[mutant.hint] in [diagnosis for diagnosis, _ in told.values()], told
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.outcome], ids=lambda mutant: mutant.name)
+def test_mutant_ends_as_it_must(mutant: Mutant, report_of) -> None:
+    checks = _task(report_of(mutant), mutant.loses).checks
+    assert mutant.outcome in [check.outcome for check in checks], [
+        (check.id, check.outcome, check.message) for check in checks
+    ]
+
+
+def test_every_name_has_mutants_and_known_mistakes() -> None:
+    assert {mutant.loses for mutant in MUTANTS} == set(MISTAKES) == set(BY_NAME)
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len(HINTS) == sum(map(len, MISTAKES.values())), "two mistakes have the same name"
+
+
+def test_every_ban_has_cheats() -> None:
+    cheated = {mutant.loses for mutant in MUTANTS if mutant.outcome == "forbidden"}
+    assert cheated == {task.name for task in TASKS if task.bans}

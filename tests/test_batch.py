@@ -237,6 +237,7 @@ def test_an_examination_that_hangs_is_ended(folder: Path, out: Path, monkeypatch
     assert run(folder, out).without_verdict == ("ben",)
 
 
+METHODS = ("fork", "spawn") if sys.platform == "linux" else ("spawn",)
 SLOW = """
 import os, sys, time
 from pathlib import Path
@@ -249,12 +250,14 @@ def slow(submission, *, tasks, **_):
     tasks = tuple(TaskResult(name, 1.0, ()) for name in tasks)
     return Report(submission.student, submission.digest, "kit", tasks, output=str(os.getpid()))
 
-graded = batch.grade_all
-batch.grade_all = lambda *args, **options: graded(*args, **options, examine=slow)
-try:
-    sys.exit(batch.command(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2))
-except SubmissionError as error:
-    sys.exit(str(error))
+if __name__ == "__main__":
+    graded = batch.grade_all
+    batch.grade_all = lambda *args, **options: graded(*args, **options, examine=slow)
+    batch._FORK = os.environ["METHOD"] == "fork"
+    try:
+        sys.exit(batch.command(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2))
+    except SubmissionError as error:
+        sys.exit(str(error))
 """
 
 
@@ -263,13 +266,14 @@ def slow_batch(tmp_path: Path, out: Path) -> Iterator[Callable[..., subprocess.P
     """Starts a batch of 30 in a process of its own; each submission takes `seconds`."""
     for number in range(30):
         hand_in(tmp_path / "class", f"s{number:02}", "ok")
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
     started = []
 
-    def start(seconds: float) -> subprocess.Popen[str]:
+    def start(seconds: float, method: str = METHODS[0]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", SLOW, tmp_path / "class", out],
-            cwd=ROOT,
-            env={**os.environ, "SECONDS": str(seconds)},
+            [sys.executable, script, tmp_path / "class", out],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SECONDS": str(seconds), "METHOD": method},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -302,16 +306,17 @@ def running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_a_killed_batch_goes_on_where_it_was(
-    slow_batch: Callable[..., subprocess.Popen[str]], out: Path
+    slow_batch: Callable[..., subprocess.Popen[str]], out: Path, method: str
 ) -> None:
-    first = slow_batch(0.1)
+    first = slow_batch(0.1, method)
     wait_for(lambda: len(records_of(out)) >= 5)
     first.kill()
     first.wait()
     kept = {path: path.read_bytes() for path in records_of(out)}
     assert 5 <= len(kept) < 30
-    again = slow_batch(0.0)
+    again = slow_batch(0.0, method)
     output, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors
     assert f"30 submissions, {30 - len(kept)} examined now." in output

@@ -89,7 +89,7 @@ def command(
     console = Console(highlight=False)
     tty = console.is_terminal
     columns = (
-        BarColumn(),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("time left"),
         TimeRemainingColumn(),
@@ -98,14 +98,14 @@ def command(
     reached = (0, 0)
     # no thread of its own: the pool's processes are forked from this one
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not tty) as progress:
-        bar = progress.add_task("", total=None, visible=False)
+        bar = progress.add_task("starting", total=None, visible=False)
 
         def show(done: int, total: int, student: str) -> None:
             nonlocal reached
             reached = (done, total)
-            progress.update(bar, completed=done, total=total, visible=True, refresh=True)
             if student:
                 progress.update(bar, description=clean(student)[:20])
+            progress.update(bar, completed=done, total=total, visible=True, refresh=True)
 
         try:
             batch = grade_all(

@@ -17,7 +17,7 @@ SOURCES: dict[str, str] = {
     name: (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8") for name in ("__init__", *MODULES)
 }
 
-# tasks whose reference code calls another task's function: these may lose points with it
+# tasks whose solution calls another task's function: these may lose points with it
 DEPENDENTS: dict[str, tuple[str, ...]] = {
     "conv2d": ("LeNet5",),
     "max_pool2d": ("LeNet5",),
@@ -2040,10 +2040,9 @@ WITH_NEGATIVES = (
         "shuffled_apart",
         (
             _ORDER,
-            (
-                "count = len(images)\n"
-                "    order = torch.cat([torch.randperm(count), count + torch.randperm(count)])"
-            ),
+            "orders = [torch.randperm(len(images), generator=generator) for _ in range(2)]\n"
+            "    order = torch.cat([orders[0], orders[1] + len(images)])",
+        ),
         ),
         outcome="failed",
     ),
@@ -2051,10 +2050,9 @@ WITH_NEGATIVES = (
         "positives_in_order",
         (
             _ORDER,
-            (
-                "count = len(images)\n"
-                "    order = torch.cat([torch.arange(count), count + torch.randperm(count)])"
-            ),
+            "order = torch.randperm(len(images), generator=generator)\n"
+            "    order = torch.cat([torch.arange(len(images)), order + len(images)])",
+        ),
         ),
         outcome="failed",
     ),

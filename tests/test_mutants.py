@@ -19,29 +19,21 @@ pytestmark = [
 
 HINTS = {mistake.name: mistake.hint for mistakes in MISTAKES.values() for mistake in mistakes}
 
-# the modules whose files a change in one reaches, by their imports
-REACHED = {
-    "layers": ("layers", "lenet", "training"),
-    "lenet": ("lenet",),
-    "training": ("training",),
-    "transforms": ("transforms",),
-}
-
 
 @pytest.fixture(scope="module")
 def reports(request: pytest.FixtureRequest) -> dict[str, Report]:
-    """The reports of those mutants that this run tests."""
+    """The reports of those mutants that this run tests, on the tasks that their change can reach."""
     chosen: dict[str, Mutant] = {}
     for item in request.session.items:
         mutant = getattr(item, "callspec", None) and item.callspec.params.get("mutant")
         if isinstance(mutant, Mutant):
             chosen[mutant.name] = mutant
-    return examine_all(
-        [
-            (name, apply(mutant), tuple(t.name for t in TASKS if t.module in REACHED[mutant.module]))
-            for name, mutant in chosen.items()
-        ]
-    )
+    return examine_all([(name, apply(mutant), _reached(mutant)) for name, mutant in chosen.items()])
+
+
+def _reached(mutant: Mutant) -> tuple[str, ...]:
+    """The tasks of the module that was changed, and those that build on the one that is wrong."""
+    return tuple(task.name for task in TASKS if task.module == mutant.module or task.name in mutant.also)
 
 
 @pytest.fixture

@@ -2043,7 +2043,6 @@ WITH_NEGATIVES = (
             "orders = [torch.randperm(len(images), generator=generator) for _ in range(2)]\n"
             "    order = torch.cat([orders[0], orders[1] + len(images)])",
         ),
-        ),
         outcome="failed",
     ),
     _negatives(
@@ -2052,7 +2051,6 @@ WITH_NEGATIVES = (
             _ORDER,
             "order = torch.randperm(len(images), generator=generator)\n"
             "    order = torch.cat([torch.arange(len(images)), order + len(images)])",
-        ),
         ),
         outcome="failed",
     ),

@@ -16,6 +16,7 @@ import typer
 
 from grader.assignment import BY_NAME, TASKS
 from grader.submission import SubmissionError
+from grader.untrusted import KitError
 
 app = typer.Typer(
     name="grade",
@@ -40,7 +41,7 @@ def messages() -> Iterator[None]:
     """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback."""
     try:
         yield
-    except SubmissionError as error:
+    except (SubmissionError, KitError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)

@@ -90,7 +90,7 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
         for file_name in sorted(names):
             path = where / file_name
             relative = path.relative_to(folder).as_posix()
-            if not file_name.endswith(".py"):
+            if not file_name.endswith(".py") or file_name.startswith("."):
                 continue
             if path.is_symlink() or not path.is_file():
                 problems.append(f"{relative}: a link or special file, left out")

@@ -99,7 +99,11 @@ def accuracy(weights: Weights, batches: Batches, net: str = "SmallNet", training
 
 
 def fitted(weights: Weights, train: Batches, test: Batches, **options: Any) -> Any:
-    """The experiment: history and weights after `fit(..., **options)`."""
+    """The experiment: history and weights after `fit(..., **options)`.
+
+    Give batches of equal size: then a `train_epoch` or `evaluate` that takes means over batches costs its
+    own points, not those of `fit`, too.
+    """
 
     def experiment(s: Any) -> Any:
         model = s.probes.SmallNet(weights)

@@ -9,6 +9,7 @@ import typer
 from grader.assignment import TASKS
 from grader.cli import fail, messages, parse_tasks
 
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,7 +33,7 @@ def grade_all(
         typer.Option(
             "--jobs", "-j", min=1, help="Processes that examine at once.", show_default="one a processor"
         ),
-    ] = (os.cpu_count() or 1),
+    ] = (PROCESSORS),
     task: Annotated[
         list[str] | None,
         typer.Option("--task", "-t", help="Only this task; may be repeated.", autocompletion=_complete_task),

@@ -16,6 +16,7 @@ from torch import Tensor
 from grader.examine import examine
 from grader.reference import SOLUTIONS, Experiment, LiveReference, Mistaken, to_plain
 from grader.submission import read_folder
+from grader.untrusted import KitError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same checks give the same bytes
 
@@ -40,7 +41,7 @@ class _Recorder:
         return wanted
 
     def mistaken(self, key: str, task: str, experiment: Experiment, wanted: Any) -> Mistaken:
-        raise RuntimeError(f"the solutions fail {key}: mend them before recording")
+        raise KitError(f"the solutions fail {key}: mend them before recording")
 
     def _hint(self, hint: str) -> int:
         if hint not in self.hints:
@@ -51,13 +52,13 @@ class _Recorder:
 def write_recordings(out: Path) -> None:
     """Run the public checks on `solutions/` and write the recordings to `out`.
 
-    Raises `RuntimeError` where the solutions do not pass.
+    Raises `KitError` where the solutions do not pass.
     """
     recorder = _Recorder()
     report = examine(read_folder(SOLUTIONS), reference=recorder)
     if report.earned != report.points:
         wrong = [c for task in report.tasks for c in task.checks if not c.earned]
-        raise RuntimeError(f"the solutions fail {wrong[0].id}: {wrong[0].message}")
+        raise KitError(f"the solutions fail {wrong[0].id}: {wrong[0].message}")
     arrays = io.BytesIO()
     ordered = {name: recorder.arrays[name].numpy() for name in sorted(recorder.arrays)}
     np.savez(arrays, allow_pickle=False, **ordered)

@@ -36,7 +36,10 @@ def main(control_fd: int) -> None:
     try:
         control.send(b'{"ready": true}')
         _obey(control)
-    except (BrokenPipeError, ConnectionResetError):  # the trusted process ended without taking our last answer
+    except (
+        BrokenPipeError,
+        ConnectionResetError,
+    ):  # the trusted process ended without taking our last answer
         os._exit(0)
 
 

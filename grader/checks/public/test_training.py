@@ -65,7 +65,7 @@ def test_evaluate__evaluation_mode(agree, draw):
 def test_fit__history(agree, draw):
     """fit trains with Adam for max_epochs epochs and returns the history of losses and accuracies."""
     weights = small_weights(draw)
-    train, test = labelled_batches(draw, (8, 8, 4)), labelled_batches(draw, (10, 6))
+    train, test = labelled_batches(draw, (8, 8, 8)), labelled_batches(draw, (10, 10))
     agree(fitted(weights, train, test, lr=0.02, max_epochs=3), atol=LEARNT)
 
 

@@ -1,0 +1,99 @@
+"""Measures the margin of the checks' tolerances: `python benchmarks/tolerances.py [--write docs/tolerances.md]`.
+
+Each comparison's error is taken in units of its tolerance. Right versions (the solutions on many seeds,
+every equivalent of the tests) must stay below 1, wrong ones (the tests' mutants) above; the page says how far.
+"""
+
+import argparse
+import math
+import platform
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import torch
+from equivalents import EQUIVALENTS
+from mutants import MUTANTS, apply
+
+from grader.assignment import TASKS
+from grader.compare import ATOL, RTOL
+from grader.examine import close, examine, prepare
+from grader.outcomes import Outcome
+from grader.submission import Submission, read_folder
+
+SEEDS = 40
+
+
+def errors_of(submission: Submission, secret: bytes, tasks: list[str] | None = None) -> dict[str, float]:
+    """The largest error of each check in units of its tolerance; infinite where more than values differ."""
+    worst: dict[str, float] = defaultdict(float)
+
+    def observe(check: str, error: float) -> None:
+        worst[check] = max(worst[check], error)
+
+    report = examine(submission, hidden=True, secret=secret, tasks=tasks, observe=observe)
+    failed = {c.id for task in report.tasks for c in task.checks if c.outcome is Outcome.FAILED}
+    return {check: error if check in failed or error <= 1 else math.nan for check, error in worst.items()}
+
+
+def measure() -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
+    """By task: the largest error of a right version, the smallest of a wrong one, and which that was."""
+    prepare(many=True)
+    right: dict[str, float] = defaultdict(float)
+    solutions = read_folder(ROOT / "solutions")
+    runs = [(Submission(f"seed {seed}", solutions.files), b"seed %d" % seed) for seed in range(SEEDS)]
+    runs += [(Submission(version.name, version.files), b"equivalents") for version in EQUIVALENTS]
+    for submission, secret in runs:
+        for check, error in errors_of(submission, secret).items():
+            task = check.split("/")[1]
+            right[task] = max(right[task], error)
+    wrong: dict[str, float] = {}
+    which: dict[str, str] = {}
+    for mutant in MUTANTS:
+        found = errors_of(Submission(mutant.name, apply(mutant)), b"mutants", [mutant.loses])
+        # what catches a mutant is its clearest failure; one that only shape, type or outcome gives away has none
+        caught = [error for error in found.values() if math.isfinite(error) and error > 1]
+        if caught and not any(math.isinf(error) for error in found.values()):
+            if max(caught) < wrong.get(mutant.loses, math.inf):
+                wrong[mutant.loses], which[mutant.loses] = max(caught), mutant.name
+    close()
+    return right, wrong, which
+
+
+def page(right: dict[str, float], wrong: dict[str, float], which: dict[str, str]) -> str:
+    lines = [
+        "# Tolerances",
+        "",
+        f"A number x agrees with the wanted y when |x - y| <= atol + rtol |y|: rtol {RTOL:g}, atol {ATOL:g}, unless a check",
+        "says otherwise (logits of 1e4 and training steps have a larger atol). Errors below are in units of that bound:",
+        f"the largest of a right version ({SEEDS} seeds of the solutions, {len(EQUIVALENTS)} right versions in unlike styles),",
+        f"and the smallest by which a wrong version ({len(MUTANTS)} mutants) gives itself away in values.",
+        "",
+        "Made by `python benchmarks/tolerances.py --write docs/tolerances.md`"
+        f" (torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}).",
+        "",
+        "| task | largest right | smallest wrong | which |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for task in TASKS:
+        smallest = f"{wrong[task.name]:,.0f}" if task.name in wrong else "none by values alone"
+        lines.append(f"| {task.name} | {right[task.name]:.3f} | {smallest} | {which.get(task.name, '')} |")
+    lines += [
+        "",
+        "An accuracy is compared exactly (within the same bound): it can only differ where two logits of a test image",
+        "lie within the float32 error of each other. With errors of 1e-7 and some 400 images a submission, a right version",
+        "that sums in another order meets such a tie about once in 25,000 submissions.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path)
+    text = page(*measure())
+    target = parser.parse_args().write
+    print(text) if target is None else target.write_text(text)

@@ -54,11 +54,12 @@ def measure() -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
     which: dict[str, str] = {}
     for mutant in MUTANTS:
         found = errors_of(Submission(mutant.name, apply(mutant)), b"mutants", [mutant.loses])
-        # what catches a mutant is its clearest failure; one that only shape, type or outcome gives away has none
-        caught = [error for error in found.values() if math.isfinite(error) and error > 1]
-        if caught and not any(math.isinf(error) for error in found.values()):
-            if max(caught) < wrong.get(mutant.loses, math.inf):
-                wrong[mutant.loses], which[mutant.loses] = max(caught), mutant.name
+        # what catches a mutant is its clearest failure; one that shape, type or an exception gives away has none
+        if any(math.isinf(error) for error in found.values()):
+            continue
+        clearest = max((error for error in found.values() if error > 1), default=math.inf)
+        if clearest < wrong.get(mutant.loses, math.inf):
+            wrong[mutant.loses], which[mutant.loses] = clearest, mutant.name
     close()
     return right, wrong, which
 

@@ -22,6 +22,7 @@ from grader.terminal import clean, points
 UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
+_ROWS_SHOWN = 30  # a class up to this size is shown student by student
 
 
 class Status(StrEnum):
@@ -102,11 +103,14 @@ class Summary:
         self.statuses: Counter[Status] = Counter()
         self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
+        self.rows: list[Row] = []  # the first ones, to show a small class
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
         """Count one student in."""
         self.statuses[row.status] += 1
+        if len(self.rows) <= _ROWS_SHOWN:
+            self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
             self._note(row, report)
         counted = row.status in (Status.GRADED, Status.PARTLY)
@@ -133,7 +137,9 @@ class Summary:
 
 
 def print_summary(console: Console, summary: Summary) -> None:
-    """The class's mean, the tasks that failed most, and who needs a look."""
+    """A small class's scores, the mean, the tasks that failed most, and who needs a look."""
+    if 0 < len(summary.rows) <= _ROWS_SHOWN:
+        console.print(_score_table(summary.rows))
     graded = len(summary.totals)
     if graded:
         line = Text("Mean ")
@@ -150,6 +156,20 @@ def print_summary(console: Console, summary: Summary) -> None:
     silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
     if silent:
         console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _score_table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("student")
+    table.add_column("points", justify="right")
+    table.add_column("not full", style="dim")
+    table.add_column("status")
+    for row in rows:
+        lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
+        few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        style = "" if row.status is Status.GRADED else "yellow"
+        table.add_row(Text(clean(row.student)[:24]), _cell(row.total), few, Text(row.status, style=style))
+    return table
 
 
 def _failed_table(summary: Summary) -> Table:

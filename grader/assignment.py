@@ -37,6 +37,17 @@ TASKS: tuple[Task, ...] = (
     Task("with_negatives", "transforms", 5, ("images", "labels", "generator")),
 )
 
+# group of banned operations -> what may be used in their place
+INSTEAD: dict[str, str] = {
+    "convolution": "`unfold`, `as_strided`, `einsum`, `@` and sums are fine.",
+    "pooling": "`unfold`, `amax`, `max` and `maximum` are fine.",
+    "linear": "`@`, `einsum` and `addmm` are fine.",
+    "activation": "`clamp`, `maximum`, `where`, `exp` and `expm1` are fine.",
+    "softmax": "`exp`, `amax`, `sum` and `logsumexp` are fine.",
+    "cross_entropy": "`logsumexp`, `gather`, `exp` and `log` are fine.",
+    "inversion": "Arithmetic on the tensor is fine.",
+}
+
 # tasks whose code usually calls others: a mistake there shows here, too
 BUILDS_ON: dict[str, tuple[str, ...]] = {
     "LeNet5": ("conv2d", "max_pool2d", "linear", "relu"),

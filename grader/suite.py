@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from grader.assignment import BUILDS_ON, BY_NAME, Task
+from grader.assignment import BUILDS_ON, BY_NAME, INSTEAD, Task
 from grader.checking import Agree, CheckInfo, Draw, seed_of
 from grader.examination import Examination
 from grader.outcomes import Outcome
@@ -149,6 +149,8 @@ class Suite:
         diagnosis = found.diagnosis
         if not diagnosis and found.outcome in (Outcome.FAILED, Outcome.ERROR):
             diagnosis = self._run.mend_first(info.task)
+        if found.outcome is Outcome.FORBIDDEN:
+            diagnosis = f"Write it from ordinary operations: {INSTEAD[BY_NAME[info.task].bans]}"
         return CheckResult(
             id=check_id,
             task=info.task,

@@ -24,7 +24,7 @@ torch = import_torch()
 
 STUDENT, PROBES = 1, 2  # ids of the two objects that every worker holds
 _FIRST_FREE_ID = 3
-_KEPT_GRAPHS = 8
+_KEPT_GRAPHS = 512  # `gradcheck` calls the function once for each input value before it goes back
 _MAX_FRAMES = 12
 _MAX_TEXT = 2000
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")

@@ -1,0 +1,393 @@
+"""The kit's figures, measured side by side in one run, as a Markdown page.
+
+    python benchmarks/bench.py [--only NAME ...] [--write FILE]
+
+Every figure of the page comes from this run; none is typed in. nbgrader and otter are installed beside, in
+`.venv-bench`. A whole run takes some ten minutes on a quiet machine with two processors.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import memory
+import nbgrader_course
+import notebooks
+import otter_course
+import samples
+from timing import ROUNDS, Times, environ, in_turn, seconds
+from watching import seconds_after_saves
+
+from grader.assignment import TOTAL_POINTS
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+JOBS = 2
+CLASS = 100
+STUDENTS = range(3)  # of the nbgrader course: one right, one stub, one wrong
+LARGE, RECORDS = 400, 500
+GRADED = (0, 1)  # exit statuses of `grade`: something may fail, and does in the sample class
+
+_ADAM_STEP = """\
+import torch
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = torch.optim.Adam([weight])
+weight.sum().backward()
+optimizer.step()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table; `asked` and `met` where something is asked."""
+
+    what: str
+    measured: str
+    asked: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    how: str
+    commands: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def at_most(what: str, value: float, limit: float, measured: str, unit: str = "") -> Row:
+    return Row(what, measured, f"at most {limit:g}{unit}", value <= limit)
+
+
+def at_least(what: str, value: float, limit: float, measured: str, unit: str = "") -> Row:
+    return Row(what, measured, f"at least {limit:g}{unit}", value >= limit)
+
+
+def grade(*arguments: str | Path) -> list[str]:
+    return [str(BIN / "grade"), *map(str, arguments)]
+
+
+def run_grade(*arguments: str | Path) -> float:
+    return seconds(grade(*arguments), cwd=ROOT, accept=GRADED)
+
+
+# -- the sections -----------------------------------------------------------------------------------
+
+
+def measure_check(scratch: Path) -> list[Section]:
+    python = str(BIN / "python")
+    found = in_turn(
+        {
+            "import": lambda: seconds([python, "-c", "import torch"], cwd=ROOT),
+            "one": lambda: run_grade("check", "conv2d", "--submission", "solutions"),
+            "step": lambda: seconds([python, "-c", _ADAM_STEP], cwd=ROOT),
+            "all": lambda: run_grade("check", "--submission", "solutions"),
+        }
+    )
+    one, every = found["one"].over(found["import"]), found["all"].over(found["step"])
+    return [
+        Section(
+            "`grade check`, beside what importing torch costs",
+            "The commands take turns, after a round to warm up.",
+            (
+                'python -c "import torch"',
+                "grade check conv2d --submission solutions",
+                'python -c "' + "; ".join(_ADAM_STEP.splitlines()) + '"',
+                "grade check --submission solutions",
+            ),
+            (
+                Row("import torch", found["import"].text(" s")),
+                Row("`grade check conv2d`", found["one"].text(" s")),
+                at_most("`grade check conv2d` / import torch", one.median, 1.5, one.text()),
+                Row("import torch, one step of Adam", found["step"].text(" s")),
+                Row("`grade check`, all tasks", found["all"].text(" s")),
+                at_most("`grade check` / import torch and one step of Adam", every.median, 1.3, every.text()),
+            ),
+        )
+    ]
+
+
+def measure_watch(scratch: Path) -> list[Section]:
+    copy = scratch / "watched"
+    shutil.copytree(ROOT / "solutions", copy)
+    command = grade("check", "conv2d", "--watch", "--submission", copy)
+    values = seconds_after_saves(command, copy / "layers.py", 2 * ROUNDS, cwd=ROOT, env=environ())
+    times = Times(tuple(values))
+    return [
+        Section(
+            "`grade check --watch`",
+            "From saving `layers.py` until the answer stands on the screen, "
+            f"{2 * ROUNDS} saves after the first check.",
+            ("grade check conv2d --watch --submission COPY",),
+            (at_most("each further check of one task", times.median, 0.3, times.text(" s"), " s"),),
+        )
+    ]
+
+
+def measure_class(scratch: Path) -> list[Section]:
+    notebooks.make_environment()
+    folder = scratch / "class"
+    samples.write_class(folder, range(CLASS))
+    course = scratch / "nbgrader"
+    nbgrader_course.make_course(course, STUDENTS)
+    zips = otter_course.make_course(scratch / "otter", range(2 * len(STUDENTS)))
+    out = {path: scratch / f"otter-{path.stem}" for path in zips}
+    for path in out.values():
+        path.mkdir()
+    turn = iter(range(1000))
+
+    def grade_all() -> float:
+        fresh = scratch / f"results{next(turn)}"
+        return run_grade("all", folder, "--out", fresh, "--jobs", str(JOBS)) / CLASS
+
+    def nbgrader() -> float:
+        command = nbgrader_course.autograde_command()
+        return seconds(command, cwd=course, env=notebooks.environ()) / len(STUDENTS)
+
+    def nbgrader_api() -> float:
+        return nbgrader_course.api_seconds(course, STUDENTS)
+
+    def otter(path: Path) -> float:
+        command = otter_course.run_command(path, out[path])
+        return seconds(command, cwd=scratch, env=notebooks.environ())
+
+    def otter_in_turn() -> float:
+        return otter(zips[next(turn) % len(zips)])
+
+    def otter_two() -> float:
+        pair = next(turn) % len(STUDENTS)
+        with ThreadPoolExecutor(2) as both:
+            return max(both.map(otter, zips[2 * pair : 2 * pair + 2])) / 2
+
+    found = in_turn(
+        {
+            "grade": grade_all,
+            "nbgrader": nbgrader,
+            "api": nbgrader_api,
+            "otter": otter_in_turn,
+            "otter two": otter_two,
+        },
+        warm_up=False,
+    )
+    _same_scores(course, out)
+    rows = [
+        at_most(f"`grade all`, {JOBS} jobs", found["grade"].median, 0.3, found["grade"].text(" s", 3), " s"),
+        Row(f"`nbgrader autograde`, one call for {len(STUDENTS)} students", found["nbgrader"].text(" s")),
+        Row("nbgrader's API, a call for each student, its import not counted", found["api"].text(" s")),
+        Row("`otter run`", found["otter"].text(" s")),
+        Row("`otter run`, two at a time", found["otter two"].text(" s")),
+    ]
+    for name, what, asked in (
+        ("nbgrader", "`nbgrader autograde`", True),
+        ("api", "nbgrader's API", True),
+        ("otter", "`otter run`", True),
+        ("otter two", "`otter run`, two at a time", False),
+    ):
+        times = found[name].over(found["grade"])
+        what = f"submissions a minute, `grade all` / {what}"
+        rows.append(
+            at_least(what, times.median, 40, times.text(digits=0))
+            if asked
+            else Row(what, times.text(digits=0))
+        )
+    return [
+        Section(
+            "A class, beside nbgrader and otter",
+            f"Wall time for each submission. `grade all` grades {CLASS} submissions (seven of ten right, one"
+            " of ten a stub, two of ten with a mistake) with public and hidden checks, from nothing. nbgrader"
+            " and otter grade the same kinds of submissions with tests of the same 15 names that cover the"
+            " same (`benchmarks/plain_tests.py`), each with one thread, which is faster for them here. In"
+            " this run both gave all points to the solutions and none to a stub, and gave equal points where"
+            " both graded the same submission. The commands take turns.",
+            (
+                f"grade all CLASS --out FRESH --jobs {JOBS}",
+                "nbgrader autograde lenet5 --force",
+                'NbGraderAPI(config=config).autograde("lenet5", student, force=True)',
+                "otter run student0000.zip -a autograder.zip -o OUT --no-logo",
+            ),
+            tuple(rows),
+        )
+    ]
+
+
+def _same_scores(course: Path, otter_out: dict[Path, Path]) -> None:
+    """Make sure that both really graded: the solutions have all points, the stub none, the wrong one some."""
+    by_nbgrader = nbgrader_course.scores(course)
+    for path, out in otter_out.items():
+        if not (out / "results.json").exists():
+            continue
+        by_otter = otter_course.scores(out)
+        points = sum(by_otter.values())
+        if path.stem in by_nbgrader and by_nbgrader[path.stem] != by_otter:
+            raise RuntimeError(f"{path.stem}: nbgrader gave {by_nbgrader[path.stem]}, otter {by_otter}")
+        right = {0: TOTAL_POINTS, 1: 0}.get(int(path.stem[-4:]))
+        if right is not None and points != right:
+            raise RuntimeError(f"otter gave {path.stem} {points} points, not {right}")
+    if sum(by_nbgrader["student0000"].values()) != TOTAL_POINTS or any(by_nbgrader["student0001"].values()):
+        raise RuntimeError(f"nbgrader's points are wrong: {by_nbgrader}")
+
+
+def measure_records(scratch: Path) -> list[Section]:
+    folder, results = scratch / "many", scratch / "many-results"
+    command = grade("all", folder, "--jobs", str(JOBS), "--out")
+    samples.write_class(folder, range(CLASS))
+    small = memory.watch([*command, str(scratch / "few")], cwd=ROOT, env=environ(), accept=GRADED)
+    samples.write_class(folder, range(CLASS, LARGE))
+    large = memory.watch([*command, str(results)], cwd=ROOT, env=environ(), accept=GRADED)
+    samples.write_class(folder, range(LARGE, RECORDS))
+    run_grade("all", folder, "--jobs", str(JOBS), "--out", results)
+    again = in_turn({"again": lambda: run_grade("all", folder, "--out", results, "--jobs", str(JOBS))})[
+        "again"
+    ]
+    workers = Times(small.workers + large.workers) if small.workers + large.workers else None
+    growth = large.main_peak / small.main_peak
+    return [
+        Section(
+            "A second run with nothing changed",
+            f"{RECORDS} records lie in OUT; after a run to warm up.",
+            (f"grade all CLASS --out OUT --jobs {JOBS}",),
+            (at_most(f"`grade all`, {RECORDS} records", again.median, 2, again.text(" s"), " s"),),
+        ),
+        Section(
+            "Memory",
+            "Read from /proc while `grade all` runs. A worker's own memory: the private dirty pages of its"
+            " `smaps_rollup`, the most that was seen of each worker. The main process: its peak resident"
+            " memory.",
+            (f"grade all CLASS --out OUT --jobs {JOBS}",),
+            (
+                Row("a worker beyond the shared pages", "not to be read here (other user's processes)")
+                if workers is None
+                else at_most(
+                    f"a worker beyond the shared pages, the largest of {len(workers.values)}",
+                    max(workers.values),
+                    40,
+                    f"{max(workers.values):.1f} MB (median {workers.median:.1f} MB)",
+                    " MB",
+                ),
+                Row(f"main process, {CLASS} submissions", f"{small.main_peak:.0f} MB"),
+                Row(f"main process, {LARGE} submissions", f"{large.main_peak:.0f} MB"),
+                Row(
+                    "main process, growth",
+                    f"{growth - 1:+.1%}",
+                    "does not grow (5 % either way)",
+                    growth < 1.05,
+                ),
+            ),
+        ),
+    ]
+
+
+def measure_help(scratch: Path) -> list[Section]:
+    times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
+    return [
+        Section(
+            "`grade --help`",
+            "After one run to warm up.",
+            ("grade --help",),
+            (at_most("`grade --help`", times.median, 0.333, times.text(" s"), " s"),),
+        )
+    ]
+
+
+SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
+    "help": measure_help,
+    "check": measure_check,
+    "watch": measure_watch,
+    "class": measure_class,
+    "records": measure_records,
+}
+
+
+# -- the page ---------------------------------------------------------------------------------------
+
+
+def machine() -> list[str]:
+    """What the figures were measured with, one line each."""
+    lines = [f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, {platform.machine()}"]
+    if sys.platform == "linux":
+        names = [
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+        ]
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        lines.append(f"{names[0].partition(': ')[2] if names else 'processor unknown'}")
+        lines.append(f"{os.cpu_count()} processors, {pages / 2**30:.0f} GB of memory")
+        lines.append(f"load before the run: {os.getloadavg()[0]:.1f}")
+    own = ", ".join(f"{name} {version(name)}" for name in ("torch", "pytest"))
+    lines.append(f"Python {platform.python_version()}, {own}")
+    return lines
+
+
+def other_versions() -> str:
+    """The versions in the environment of nbgrader and otter."""
+    code = (
+        "import importlib.metadata as m, sys; print(*(f'{p} {m.version(p)}' for p in sys.argv[1:]), sep=', ')"
+    )
+    command = [
+        notebooks.BIN / "python",
+        "-c",
+        code,
+        "nbgrader",
+        "otter-grader",
+        "nbconvert",
+        "ipykernel",
+        "torch",
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def page(about: Sequence[str], sections: Sequence[Section], command: str) -> str:
+    """The Markdown page."""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `{command}` on {date.today().isoformat()}; no figure is typed in.",
+        f"Times and ratios are medians of at least {ROUNDS} rounds, with the range of all rounds in",
+        "brackets; a ratio is taken in each round.",
+        "",
+        *(f"- {line}" for line in about),
+    ]
+    for section in sections:
+        lines += ["", f"## {section.title}", "", section.how, "", "```", *section.commands, "```", ""]
+        lines += ["| | measured | asked | |", "| --- | --- | --- | --- |"]
+        for row in section.rows:
+            verdict = "" if row.met is None else "met" if row.met else "**missed**"
+            lines.append(f"| {row.what} | {row.measured} | {row.asked} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Exit status 0 where all that is asked was met, 1 where something was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, too")
+    options = parser.parse_args()
+    about = machine()
+    sections: list[Section] = []
+    for name in options.only or SECTIONS:
+        print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+            sections += SECTIONS[name](Path(scratch))
+        if name == "class":
+            about.append(f"beside: {other_versions()}")
+    command = " ".join(["python benchmarks/bench.py", *sys.argv[1:]])
+    text = page(about, sections, command)
+    print(text)
+    if options.write:
+        options.write.write_text(text, encoding="utf-8")
+    return int(any(row.met is False for section in sections for row in section.rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

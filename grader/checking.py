@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from grader import compare
+from grader.outcomes import KitError
 from grader.proxy import Student
 from grader.reference import Experiment, Reference
 from grader.remote import WorkerFailure
-from grader.untrusted import KitError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,14 @@
 Imports neither torch nor pytest before a command needs them: `grade --help` answers at once.
 """
 
-import contextlib
-import difflib
 import importlib.util
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grader.assignment import BY_NAME, TASKS
-from grader.submission import SubmissionError
-from grader.untrusted import KitError
+from grader.usage import complete_task, fail, messages, parse_tasks
 
 app = typer.Typer(
     name="grade",
@@ -34,24 +28,6 @@ def main() -> None:
         app(prog_name="grade")
     except BrokenPipeError:  # `grade check | head`
         os._exit(1)
-
-
-@contextlib.contextmanager
-def messages() -> Iterator[None]:
-    """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback."""
-    try:
-        yield
-    except (SubmissionError, KitError) as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
-def fail(message: str) -> None:
-    """End with exit status 2 and a message that says what to do."""
-    print(f"grade: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,17 +51,13 @@ def _options(
     """Check and grade the LeNet-5 homework."""
 
 
-def _complete_task(incomplete: str) -> list[str]:
-    return [task.name for task in TASKS if task.name.startswith(incomplete)]
-
-
 @app.command()
 def check(
     tasks: Annotated[
         list[str] | None,
         typer.Argument(
             help="Tasks (conv2d) or single checks (conv2d/stride); none for all.",
-            autocompletion=_complete_task,
+            autocompletion=complete_task,
         ),
     ] = None,
     submission: Annotated[
@@ -123,7 +95,8 @@ def check(
     with messages():
         workers = None
         if not in_process:
-            from grader.untrusted import Limits, start_workers
+            from grader.limits import Limits
+            from grader.untrusted import start_workers
 
             workers = start_workers(Limits())  # imports torch while this process does, too
         from grader import check as command
@@ -145,28 +118,6 @@ def check(
 def _default_folder() -> Path:
     here = Path.cwd()
     return here if (here / "layers.py").is_file() else here / "student"
-
-
-def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
-    """The tasks of `names`, and the single checks where any is named; all tasks for no name."""
-    if not names:
-        return [task.name for task in TASKS], None
-    tasks: list[str] = []
-    only: set[str] = set()
-    for name in names:
-        task, _, one = name.partition("/")
-        if task not in BY_NAME:
-            close = difflib.get_close_matches(task, BY_NAME, n=1, cutoff=0.4)
-            guess = f" Did you mean {close[0]}?" if close else ""
-            fail(f"There is no task {task}.{guess} Tasks: {', '.join(BY_NAME)}.")
-        tasks.append(task)
-        if one:
-            only.add(name)
-    if not only:
-        return tasks, None
-    if len(only) < len(names):
-        fail("Name either tasks (conv2d) or single checks (conv2d/stride), not both.")
-    return tasks, only
 
 
 if importlib.util.find_spec("grader.instructor") is not None:  # not in a student's kit

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from grader.assignment import Task
+from grader.limits import Limits
 from grader.remote import Budget, Worker, WorkerFailure
 from grader.submission import Submission
-from grader.untrusted import Limits
 
 OpenWorker = Callable[[Limits, Budget, bytearray], Worker]
 

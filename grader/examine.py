@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Sequence
 from grader.assignment import TASKS
 from grader.examination import Examination, OpenWorker
 from grader.kit import kit_digest, versions
+from grader.limits import Limits
 from grader.reference import Reference, choose
 from grader.remote import Budget, Worker
 from grader.report import CheckResult, Report
 from grader.submission import Submission, SubmissionError
 from grader.suite import Run, Suite
-from grader.untrusted import ForkServer, ForkServerDied, Limits, SpawnServer, Workers, start_workers
+from grader.untrusted import ForkServer, ForkServerDied, SpawnServer, Workers, start_workers
 from grader.worker.torch_setup import import_torch
 
 

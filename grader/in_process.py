@@ -9,8 +9,8 @@ import sys
 import traceback
 
 from grader.examination import OpenWorker
+from grader.limits import Limits
 from grader.remote import Budget, Worker
-from grader.untrusted import Limits
 from grader.worker import wire
 from grader.worker.server import Server
 

@@ -16,3 +16,7 @@ class Outcome(StrEnum):
     MISSING = "missing"  # still a stub, or not there
     SKIPPED = "skipped"  # a check that it needs did not pass
     NO_VERDICT = "no verdict"  # the kit itself failed
+
+
+class KitError(Exception):
+    """The kit itself failed; leads to *no verdict*."""

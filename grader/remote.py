@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from grader.outcomes import Outcome
+from grader.limits import READY_SECONDS, Limits
+from grader.outcomes import KitError, Outcome
 from grader.submission import Submission
-from grader.untrusted import READY_SECONDS, KitError, Limits
 from grader.worker import wire
 
 OUTPUT_KEPT = 64_000  # bytes of a submission's printed output

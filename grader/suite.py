@@ -17,12 +17,11 @@ import pytest
 from grader.assignment import BUILDS_ON, BY_NAME, INSTEAD, Task
 from grader.checking import Agree, CheckInfo, Draw, seed_of
 from grader.examination import Examination
-from grader.outcomes import Outcome
+from grader.outcomes import KitError, Outcome
 from grader.proxy import Student
 from grader.reference import Reference
 from grader.remote import MissingError
 from grader.report import CheckResult, TaskResult, Visibility
-from grader.untrusted import KitError
 from grader.verdict import Skip, verdict
 
 FOLDERS: dict[Visibility, Path] = {

@@ -13,30 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from grader.limits import READY_SECONDS, Limits
+from grader.outcomes import KitError
 
 if TYPE_CHECKING:
     from grader.remote import Budget, Worker
 
 BOOT = Path(__file__).parent / "worker" / "boot.py"
-READY_SECONDS = 120.0
 _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "SYSTEMROOT", "TEMP", "TMP")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a submission may use, in seconds of wall time."""
-
-    call: float = 10.0  # one call of a student's function
-    load: float = 20.0  # the import of a submission's module
-    submission: float = 180.0  # all calls and imports together
-    cpu: int = 120  # processor time of one worker
-
-
-class KitError(Exception):
-    """The kit itself failed; leads to *no verdict*."""
 
 
 def _environment() -> dict[str, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from grader.examine import close, examine, prepare
+from grader.limits import Limits
 from grader.report import CheckResult, Report
 from grader.submission import Submission, read_folder
-from grader.untrusted import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"

@@ -9,10 +9,10 @@ from conftest import solution_files
 from grader.assignment import BY_NAME
 from grader.examination import Examination
 from grader.examine import prepare
+from grader.limits import Limits
 from grader.proxy import Student, describe_call
 from grader.remote import MissingError, StudentError
 from grader.submission import Submission
-from grader.untrusted import Limits
 
 
 @pytest.fixture

@@ -228,7 +228,7 @@ def test_an_import_that_hangs_is_waited_for_once() -> None:
 
 
 def test_the_budget_of_a_submission_ends_it() -> None:
-    from grader.untrusted import Limits
+    from grader.limits import Limits
 
     slow = with_body("layers", "relu", "import time; time.sleep(0.5)\nreturn x.clamp(min=0)")
     report = examine(slow, tasks=["relu", "elu"], limits=Limits(submission=0.8), hidden=True)
@@ -290,7 +290,8 @@ def test_hidden_seeds_depend_on_student_and_secret() -> None:
 def test_a_spawned_worker_gives_the_same_outcomes() -> None:
     """macOS and Windows have no fork server: the same checks through a spawned worker, reset between tasks."""
     from grader.examine import Examiner
-    from grader.untrusted import Limits, SpawnServer
+    from grader.limits import Limits
+    from grader.untrusted import SpawnServer
 
     server = SpawnServer(60)
     try:

@@ -44,11 +44,12 @@ from grader.instructor.outputs import (
 )
 from grader.instructor.records import merge, read_record, record_path, to_examine, write_whole
 from grader.kit import kit_digest
-from grader.outcomes import Outcome
+from grader.limits import Limits
+from grader.outcomes import KitError, Outcome
 from grader.report import CheckResult, Report, TaskResult, decode, encode
 from grader.submission import Submission, SubmissionError
 from grader.terminal import clean
-from grader.untrusted import KitError, Limits, start_workers
+from grader.untrusted import start_workers
 
 if sys.platform != "win32":
     import fcntl

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from grader.assignment import TASKS
-from grader.cli import fail, messages, parse_tasks
+from grader.usage import complete_task, fail, messages, parse_tasks
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,10 +16,6 @@ def add_commands(app: typer.Typer) -> None:
     """Add the instructor's commands to the command line."""
     app.command("all")(grade_all)
     app.command("release")(release)
-
-
-def _complete_task(incomplete: str) -> list[str]:
-    return [task.name for task in TASKS if task.name.startswith(incomplete)]
 
 
 def grade_all(
@@ -36,7 +31,7 @@ def grade_all(
     ] = (PROCESSORS),
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", "-t", help="Only this task; may be repeated.", autocompletion=_complete_task),
+        typer.Option("--task", "-t", help="Only this task; may be repeated.", autocompletion=complete_task),
     ] = None,
     student: Annotated[
         list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")

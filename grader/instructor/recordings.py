@@ -14,9 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from grader.examine import examine
+from grader.outcomes import KitError
 from grader.reference import SOLUTIONS, Experiment, LiveReference, Mistaken, to_plain
 from grader.submission import read_folder
-from grader.untrusted import KitError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same checks give the same bytes
 

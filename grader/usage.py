@@ -1,0 +1,58 @@
+"""What the commands share: errors as messages, names of tasks."""
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+import typer
+
+from grader.assignment import BY_NAME, TASKS
+from grader.outcomes import KitError
+from grader.submission import SubmissionError
+
+
+def fail(message: str) -> NoReturn:
+    """End with exit status 2 and a message that says what to do."""
+    print(f"grade: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextlib.contextmanager
+def messages() -> Iterator[None]:
+    """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback."""
+    try:
+        yield
+    except (SubmissionError, KitError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def complete_task(incomplete: str) -> list[str]:
+    """The tasks whose names begin like this, for the shell's completion."""
+    return [task.name for task in TASKS if task.name.startswith(incomplete)]
+
+
+def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
+    """The tasks of `names`, and the single checks where any is named; all tasks for no name."""
+    if not names:
+        return [task.name for task in TASKS], None
+    tasks: list[str] = []
+    only: set[str] = set()
+    for name in names:
+        task, _, one = name.partition("/")
+        if task not in BY_NAME:
+            close = difflib.get_close_matches(task, BY_NAME, n=1, cutoff=0.4)
+            guess = f" Did you mean {close[0]}?" if close else ""
+            fail(f"There is no task {task}.{guess} Tasks: {', '.join(BY_NAME)}.")
+        tasks.append(task)
+        if one:
+            only.add(name)
+    if not only:
+        return tasks, None
+    if len(only) < len(names):
+        fail("Name either tasks (conv2d) or single checks (conv2d/stride), not both.")
+    return tasks, only

@@ -48,16 +48,27 @@ class LiveReference:
         modules = load_solutions()
         names = {task.name: getattr(modules[task.module], task.name) for task in TASKS}
         self.solutions = SimpleNamespace(**names, probes=probes)
-        self._kept: dict[str, Any] = {}
+        # public checks have fixed seeds: what they expect is the same for every submission
+        self._wanted: dict[str, Any] = {}
+        self._mistaken: dict[str, Mistaken] = {}
 
     def wanted(self, key: str, experiment: Experiment) -> Any:
-        if not key.startswith("public/"):
-            return run_local(experiment, self.solutions)
-        if key not in self._kept:  # public checks have fixed seeds: the same for every submission
-            self._kept[key] = run_local(experiment, self.solutions)
-        return self._kept[key]
+        if key in self._wanted:
+            return self._wanted[key]
+        result = run_local(experiment, self.solutions)
+        if key.startswith("public/"):
+            self._wanted[key] = result
+        return result
 
     def mistaken(self, key: str, task: str, experiment: Experiment, wanted: Any) -> Mistaken:
+        if key in self._mistaken:
+            return self._mistaken[key]
+        found = self._try_mistakes(task, experiment, wanted)
+        if key.startswith("public/"):
+            self._mistaken[key] = found
+        return found
+
+    def _try_mistakes(self, task: str, experiment: Experiment, wanted: Any) -> Mistaken:
         from grader.instructor.mistakes import MISTAKES
 
         found: Mistaken = []

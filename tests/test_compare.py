@@ -51,6 +51,15 @@ def test_equal_trees_do_not_differ(value) -> None:
     assert difference(value, value) is None
 
 
+@pytest.mark.parametrize(
+    ("got", "wanted"), [(1.0, float("inf")), (float("inf"), float("nan")), (float("-inf"), float("inf"))]
+)
+def test_what_is_not_finite_is_wanted_to_be_just_that(got: float, wanted: float) -> None:
+    assert difference(got, wanted) is not None
+    assert difference(torch.tensor([got]), torch.tensor([wanted])) is not None
+    assert difference(torch.tensor([wanted]), torch.tensor([wanted])) is None
+
+
 def test_the_tolerance_is_absolute_and_relative() -> None:
     assert difference(y * (1 + 5e-5), y) is None
     assert difference(y * (1 + 5e-4), y) is not None

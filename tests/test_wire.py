@@ -54,8 +54,16 @@ def test_tensors_come_back_bit_for_bit(name: str, shape: tuple[int, ...]) -> Non
     assert torch.equal(back, tensor)
 
 
-def test_views_come_back_dense() -> None:
-    tensor = torch.arange(12.0).reshape(3, 4).T[::2]
+@pytest.mark.parametrize("order", [(0, 2, 1), (2, 0, 1), (2, 1, 0)])
+def test_permuted_tensors_come_back_permuted(order: tuple[int, ...]) -> None:
+    tensor = torch.arange(24.0).reshape(2, 3, 4).permute(order)
+    back = roundtrip(tensor)
+    assert torch.equal(back, tensor)
+    assert back.stride() == tensor.stride()
+
+
+def test_other_views_come_back_dense() -> None:
+    tensor = torch.arange(12.0).reshape(3, 4)[:, ::2]
     assert torch.equal(roundtrip(tensor), tensor)
     assert roundtrip(tensor).is_contiguous()
 
@@ -81,6 +89,13 @@ HOSTILE = {
     "too many dimensions": {"type": "tensor", "dtype": "float32", "shape": [1] * 99, "offset": 0},
     "an unknown dtype": {"type": "tensor", "dtype": "object", "shape": [1], "offset": 0},
     "a bool of 7": {"type": "tensor", "dtype": "bool", "shape": [1], "offset": 0},
+    "no order of dimensions": {
+        "type": "tensor",
+        "dtype": "int8",
+        "shape": [2, 2],
+        "offset": 0,
+        "order": [0, 0],
+    },
     "an unknown tag": {"type": "pickle", "data": "x"},
     "no tag": {"dtype": "float32"},
     "a float that is a word": {"type": "float", "text": "1e999"},

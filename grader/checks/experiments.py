@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from grader.checking import Draw
+from grader.worker.probes import SmallNet
 
 Weights = dict[str, Tensor]
 Batches = list[tuple[Tensor, Tensor]]
@@ -31,6 +32,17 @@ def labelled_batches(draw: Draw, sizes: tuple[int, ...], classes: int = 4, side:
         labels = draw.integers(0, classes, size)
         images = 0.6 * draw.images(size, 1, side, side)
         images.flatten(1)[torch.arange(size), labels] += 0.8
+        batches.append((images, labels))
+    return batches
+
+
+def predicted_batches(draw: Draw, weights: Weights, sizes: tuple[int, ...]) -> Batches:
+    """Batches whose labels are what a `SmallNet` of these weights predicts, but for the first of each."""
+    net = SmallNet(weights)
+    batches = []
+    for images, labels in labelled_batches(draw, sizes):
+        predicted = net(images).detach().argmax(1)
+        labels[1:] = predicted[1:]
         batches.append((images, labels))
     return batches
 

@@ -92,8 +92,9 @@ def seeded(seed: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -
 
 
 def with_inputs(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
-    """What `function` returns, and its positional arguments as they are afterwards."""
-    return function(*args, **kwargs), list(args)
+    """What `function` returns, and its positional arguments (copies of those given) as they are afterwards."""
+    copies = [value.clone() if isinstance(value, Tensor) else value for value in args]
+    return function(*copies, **kwargs), copies
 
 
 def in_mode(net: nn.Module, training: bool) -> nn.Module:

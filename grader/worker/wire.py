@@ -41,12 +41,17 @@ class Malformed(Exception):
 
 
 class TensorData(msgspec.Struct, tag="tensor", frozen=True):
-    """A dense tensor whose bytes lie in the payload."""
+    """A dense tensor whose bytes lie in the payload, in the order of `shape`.
+
+    `order`: the permutation of those dimensions that gives the tensor, [] for none: a transposed input
+    arrives transposed, and not contiguous.
+    """
 
     dtype: str
     shape: list[int]
     offset: int
     requires_grad: bool = False
+    order: list[int] = []
 
 
 class Bytes(msgspec.Struct, tag="bytes", frozen=True):
@@ -241,9 +246,17 @@ class Packer:
             return Odd("torch.Tensor", f"of dtype {name}")
         if tensor.numel() * tensor.element_size() > MAX_PAYLOAD - self.size or tensor.dim() > MAX_DIMENSIONS:
             return Odd("torch.Tensor", f"of shape {tuple(tensor.shape)}, too large to send")
-        dense = tensor.detach().resolve_conj().resolve_neg().contiguous()
+        plain = tensor.detach().resolve_conj().resolve_neg()
+        order: list[int] = []
+        if not plain.is_contiguous():
+            strides = plain.stride()
+            by_stride = sorted(range(plain.dim()), key=lambda dim: -strides[dim])
+            if plain.permute(by_stride).is_contiguous():
+                plain = plain.permute(by_stride)
+                order = [by_stride.index(dim) for dim in range(len(by_stride))]
+        dense = plain.contiguous()
         data = dense.reshape(-1).view(torch.uint8).numpy().data if dense.numel() else b""
-        return TensorData(name, list(tensor.shape), self._append(data), tensor.requires_grad)
+        return TensorData(name, list(dense.shape), self._append(data), tensor.requires_grad, order)
 
 
 def unpack(value: Value, payload: memoryview, resolve: Any, depth: int = 0) -> Any:
@@ -286,13 +299,16 @@ def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
     length = count * dtype.itemsize
     if value.offset < 0 or value.offset + length > len(payload):
         raise Malformed("a tensor outside the payload")
+    order = value.order or list(range(len(value.shape)))
+    if sorted(order) != list(range(len(value.shape))):
+        raise Malformed("not an order of dimensions")
     if count == 0:
-        return torch.empty(value.shape, dtype=dtype)
+        return torch.empty(value.shape, dtype=dtype).permute(order)
     # copied, so that it is aligned and nothing else can reach its memory
     data = bytearray(payload[value.offset : value.offset + length])
     if dtype is torch.bool and max(data) > 1:
         raise Malformed("a bool that is neither 0 nor 1")
-    return torch.frombuffer(data, dtype=dtype).reshape(value.shape)
+    return torch.frombuffer(data, dtype=dtype).reshape(value.shape).permute(order)
 
 
 # -- frames -----------------------------------------------------------------------------------------

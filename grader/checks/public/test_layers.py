@@ -35,7 +35,7 @@ def test_conv2d__padding(agree, draw):
     agree(lambda s: s.conv2d(x, weight, padding=1))
 
 
-@check("conv2d", points=0.5, needs="values")
+@check("conv2d", points=0.5, needs="bias")
 def test_conv2d__gradients(agree, draw):
     """Gradients of conv2d reach x, weight and bias."""
     x, weight, bias = draw(2, 2, 6, 5), draw(3, 2, 3, 3), draw(3)

@@ -49,7 +49,7 @@ def test_mean_and_std__shapes(agree, draw):
     for shape in ((1, 1, 2, 3), (3, 7, 4, 2), (20, 2, 1, 5)):
         images = draw.images(*shape)
         agree(lambda s, images=images: s.mean_and_std(images))
-    view = draw.images(4, 5, 6, 3).permute(0, 3, 1, 2)
+    view = draw.images(4, 3, 6, 5).transpose(2, 3)
     agree(lambda s: s.mean_and_std(view))
     pixels = draw.integers(0, 256, 3, 3, 4, 5).byte()
     agree(lambda s: s.mean_and_std(images=pixels))

@@ -7,6 +7,7 @@ Every figure of the page comes from this run; none is typed in. nbgrader and ott
 """
 
 import argparse
+import itertools
 import os
 import platform
 import shutil
@@ -144,10 +145,10 @@ def measure_class(scratch: Path) -> list[Section]:
     out = {path: scratch / f"otter-{path.stem}" for path in zips}
     for path in out.values():
         path.mkdir()
-    turn = iter(range(1000))
+    graded, single, paired = itertools.count(), itertools.count(), itertools.count()
 
     def grade_all() -> float:
-        fresh = scratch / f"results{next(turn)}"
+        fresh = scratch / f"results{next(graded)}"
         return run_grade("all", folder, "--out", fresh, "--jobs", str(JOBS)) / CLASS
 
     def nbgrader() -> float:
@@ -162,13 +163,17 @@ def measure_class(scratch: Path) -> list[Section]:
         return seconds(command, cwd=scratch, env=notebooks.environ())
 
     def otter_in_turn() -> float:
-        return otter(zips[next(turn) % len(zips)])
+        return otter(zips[next(single) % len(zips)])
 
     def otter_two() -> float:
-        pair = next(turn) % len(STUDENTS)
+        pair = next(paired) % len(STUDENTS)
         with ThreadPoolExecutor(2) as both:
             return max(both.map(otter, zips[2 * pair : 2 * pair + 2])) / 2
 
+    nbgrader()
+    for path in zips:
+        otter(path)
+    _make_sure_of_scores(course, out)
     found = in_turn(
         {
             "grade": grade_all,
@@ -179,7 +184,6 @@ def measure_class(scratch: Path) -> list[Section]:
         },
         warm_up=False,
     )
-    _same_scores(course, out)
     rows = [
         at_most(f"`grade all`, {JOBS} jobs", found["grade"].median, 0.3, found["grade"].text(" s", 3), " s"),
         Row(f"`nbgrader autograde`, one call for {len(STUDENTS)} students", found["nbgrader"].text(" s")),
@@ -220,21 +224,16 @@ def measure_class(scratch: Path) -> list[Section]:
     ]
 
 
-def _same_scores(course: Path, otter_out: dict[Path, Path]) -> None:
-    """Make sure that both really graded: the solutions have all points, the stub none, the wrong one some."""
+def _make_sure_of_scores(course: Path, otter_out: dict[Path, Path]) -> None:
+    """Raise where one of them does not really grade: they agree, solutions have all points, the stub none."""
     by_nbgrader = nbgrader_course.scores(course)
-    for path, out in otter_out.items():
-        if not (out / "results.json").exists():
-            continue
-        by_otter = otter_course.scores(out)
-        points = sum(by_otter.values())
-        if path.stem in by_nbgrader and by_nbgrader[path.stem] != by_otter:
-            raise RuntimeError(f"{path.stem}: nbgrader gave {by_nbgrader[path.stem]}, otter {by_otter}")
-        right = {0: TOTAL_POINTS, 1: 0}.get(int(path.stem[-4:]))
-        if right is not None and points != right:
-            raise RuntimeError(f"otter gave {path.stem} {points} points, not {right}")
-    if sum(by_nbgrader["student0000"].values()) != TOTAL_POINTS or any(by_nbgrader["student0001"].values()):
-        raise RuntimeError(f"nbgrader's points are wrong: {by_nbgrader}")
+    by_otter = {path.stem: otter_course.scores(out) for path, out in otter_out.items()}
+    for student, points in by_nbgrader.items():
+        if points != by_otter[student]:
+            raise RuntimeError(f"{student}: nbgrader gave {points}, otter {by_otter[student]}")
+    totals = [sum(by_nbgrader[f"student{number:04}"].values()) for number in STUDENTS]
+    if totals[0] != TOTAL_POINTS or totals[1] != 0 or not 0 < totals[2] < TOTAL_POINTS:
+        raise RuntimeError(f"the solutions, the stub and the wrong submission got {totals} points")
 
 
 def measure_records(scratch: Path) -> list[Section]:

@@ -34,7 +34,8 @@ def environ() -> dict[str, str]:
 
     nbgrader runs `alembic` from PATH. Small tensors are faster with one thread, more so on a busy machine.
     """
-    return os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return inherited | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": str(ENVIRONMENT),
         "OMP_NUM_THREADS": "1",

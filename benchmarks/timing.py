@@ -6,6 +6,7 @@ On a machine that others use, times drift by a factor of two within minutes. So 
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,10 @@ class Times:
 def in_turn(
     measures: Mapping[str, Callable[[], float]], rounds: int = ROUNDS, warm_up: bool = True
 ) -> dict[str, Times]:
-    """Call each measure in every round, one after the other; a first round may only warm up."""
+    """Call each measure in every round, one after the other; a first round may only warm up.
+
+    Says on stderr what it measured, since a round may take minutes.
+    """
     if warm_up:
         for measure in measures.values():
             measure()
@@ -75,4 +79,5 @@ def in_turn(
     for _ in range(rounds):
         for name, measure in measures.items():
             found[name].append(measure())
+            print(f"  {name}: {found[name][-1]:.3f} s", file=sys.stderr, flush=True)
     return {name: Times(tuple(values)) for name, values in found.items()}

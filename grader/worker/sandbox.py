@@ -16,7 +16,9 @@ import signal
 import sys
 
 if sys.platform != "win32":
-    import resource  # before the fork: an import costs each child a millisecond
+    import resource  # before the fork: imports and look-ups cost each child milliseconds
+if sys.platform == "linux":
+    _LIBC = ctypes.CDLL(None)
 
 MEMORY_BEYOND_START = 1 << 30  # bytes of address space that a child may add to what the fork gave it
 FILE_BYTES = 1_000_000
@@ -45,7 +47,7 @@ def _session() -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _descriptors(channel: int, output: int) -> None:

@@ -41,7 +41,7 @@ class Server:
         self._next_id = _FIRST_FREE_ID
         self._graphs: dict[int, tuple[list[Any], Any]] = {}
         self._importer: SubmissionImporter | None = None
-        self._ban = Ban("", _student_line)
+        self._ban = Ban("", self._student_line)
         self._on_error = on_error
 
     def answer(self, text: bytes, payload: memoryview) -> tuple[wire.Answer, wire.Packer]:
@@ -52,6 +52,7 @@ class Server:
         try:
             answer = self._perform(request, payload, packer)
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a student are answers, too
+            self._show_sources()
             if self._on_error is not None and not isinstance(error, _Missing):
                 self._on_error(error)
             answer, packer = _raised(error), wire.Packer()
@@ -94,12 +95,12 @@ class Server:
         self._objects[STUDENT] = importlib.import_module(f"{PACKAGE}.{request.module}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about the overridden operators
-            self._ban = Ban(request.bans, _student_line)
+            self._ban = Ban(request.bans, self._student_line)
 
     def reset(self) -> None:
         """Forget the submission and restore the state of torch that a student can change."""
         self._ban.lift()
-        self._ban = Ban("", _student_line)
+        self._ban = Ban("", self._student_line)
         if self._importer is not None:
             self._importer.remove()
         self._importer = None
@@ -111,6 +112,20 @@ class Server:
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(1)
         linecache.clearcache()
+
+    def _show_sources(self) -> None:
+        if self._importer is not None:
+            self._importer.show_sources()
+
+    def _student_line(self) -> wire.Frame | None:
+        """The innermost line of the submission on this thread's stack."""
+        self._show_sources()
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+                return _line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+            frame = frame.f_back
+        return None
 
     # -- objects
 
@@ -202,16 +217,6 @@ def _reseed() -> None:
 
 def _line(file: str, line: int, function: str) -> wire.Frame:
     return wire.Frame(file[:200], line, function[:100], linecache.getline(file, line).strip()[:300])
-
-
-def _student_line() -> wire.Frame | None:
-    """The innermost line of the submission on this thread's stack."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
-            return _line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
-        frame = frame.f_back
-    return None
 
 
 def _raised(error: BaseException) -> wire.Raised:

@@ -36,9 +36,19 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def install(self) -> None:
         sys.meta_path.insert(0, self._first)
         sys.meta_path.append(self)
+
+    def show_sources(self) -> None:
+        """Let tracebacks find the lines of the submission's files."""
         for name, data in self._files.items():
-            text = data.decode("utf-8-sig", errors="replace")
-            linecache.cache[file_of(name)] = (len(text), None, text.splitlines(keepends=True), file_of(name))
+            if file_of(name) not in linecache.cache:
+                text = data.decode("utf-8-sig", errors="replace")
+                lines = text.splitlines(keepends=True)
+                linecache.cache[file_of(name)] = (len(text), None, lines, file_of(name))
+
+    def get_source(self, fullname: str) -> str:
+        """The source of a loaded module, for tracebacks that the student's code prints itself."""
+        origin = sys.modules[fullname].__file__ or ""
+        return self._files[origin.removeprefix(f"{PACKAGE}/")].decode("utf-8-sig", errors="replace")
 
     def remove(self) -> None:
         """Take the submission's modules out again."""

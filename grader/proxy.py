@@ -66,7 +66,10 @@ class Remote:
         return self._plain(self._worker.get(RemoteObject(self._id, ""), name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._student.note_call(self._name if self._id == STUDENT else None, args, kwargs)
+        if self._id == STUDENT:
+            self._student.note_call(self._name, args, kwargs)
+        elif self._id == PROBES and args and isinstance(args[0], Remote) and args[0]._id == STUDENT:
+            self._student.note_call(args[0]._name, (), kwargs)  # a probe that calls the student's function
         inputs = [v for v in (*args, *kwargs.values()) if isinstance(v, Tensor) and v.requires_grad]
         if inputs and torch.is_grad_enabled():
             return _RemoteCall.apply(self, args, kwargs, *inputs)
@@ -120,6 +123,8 @@ def describe_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> s
     """The call as a student would write it, with shapes for tensors: `conv2d(x (2, 3, 9, 7), stride=2)`."""
     parameters = BY_NAME[name].parameters
     parts = []
+    if not args and BY_NAME[name].module == "training":  # called by a probe, which builds model and loaders
+        parts = [parameter for parameter in parameters if parameter != "device"]
     for position, value in enumerate(args):
         label = parameters[position] if position < len(parameters) else ""
         parts.append(_describe(label, value, named=False))

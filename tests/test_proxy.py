@@ -91,3 +91,8 @@ def test_an_exception_comes_with_the_students_lines(open_student) -> None:
 )
 def test_a_call_is_described_with_names_and_shapes(args, kwargs, text: str) -> None:
     assert describe_call("conv2d", args, kwargs) == text
+
+
+def test_a_call_by_a_probe_is_described_with_the_options_that_matter() -> None:
+    assert describe_call("fit", (), {"lr": 0.1}) == "fit(model, train_loader, test_loader, lr=0.1)"
+    assert describe_call("LeNet5", (), {"image_size": 32}) == "LeNet5(image_size=32)"

@@ -76,38 +76,28 @@ def lenet_weights(draw: Draw, in_channels: int = 1, image_size: int = 28, num_cl
 
 def lenet_logits(weights: Weights, x: Tensor, training: bool = False, **options: int) -> Any:
     """The experiment: logits of a `LeNet5(**options)` with these weights."""
-
-    def experiment(s: Any) -> Any:
-        net = s.probes.with_parameters(s.LeNet5(**options), weights)
-        return s.probes.in_mode(net, training)(x)
-
-    return experiment
+    return lambda s: s.probes.run_network(s.LeNet5, weights, x, training, **options)
 
 
 def one_epoch(
     weights: Weights, batches: Batches, lr: float = 0.5, net: str = "SmallNet", stale: float = 0.0
 ) -> Any:
     """The experiment: loss, accuracy and weights after `train_epoch` with plain gradient descent."""
-
-    def experiment(s: Any) -> Any:
-        model = getattr(s.probes, net)(weights)
-        if stale:
-            s.probes.stale_gradients(model, stale)
-        optimizer = s.probes.sgd(model, lr)
-        result = s.train_epoch(model, s.probes.Batches(batches), optimizer)
-        return {"(loss, accuracy)": result, "weights": s.probes.state(model)}
-
-    return experiment
+    return lambda s: _only(
+        s.probes.run_train_epoch(s.train_epoch, net, weights, batches, lr, stale),
+        "(loss, accuracy)",
+        "weights",
+    )
 
 
 def accuracy(weights: Weights, batches: Batches, net: str = "SmallNet", training: bool = True) -> Any:
-    """The experiment: what `evaluate` returns, and the mode that the model is in afterwards."""
-
-    def experiment(s: Any) -> Any:
-        model = s.probes.in_mode(getattr(s.probes, net)(weights), training)
-        return {"accuracy": s.evaluate(model, s.probes.Batches(batches)), "model.training": model.training}
-
-    return experiment
+    """The experiment: what `evaluate` returns, and the model's mode and weights afterwards."""
+    return lambda s: _only(
+        s.probes.run_evaluate(s.evaluate, net, weights, batches, training),
+        "accuracy",
+        "model.training",
+        "weights",
+    )
 
 
 def fitted(weights: Weights, train: Batches, test: Batches, **options: Any) -> Any:
@@ -116,30 +106,19 @@ def fitted(weights: Weights, train: Batches, test: Batches, **options: Any) -> A
     Give batches of equal size: then a `train_epoch` or `evaluate` that takes means over batches costs its
     own points, not those of `fit`, too.
     """
-
-    def experiment(s: Any) -> Any:
-        model = s.probes.SmallNet(weights)
-        history = s.fit(model, s.probes.Batches(train), s.probes.Batches(test), **options)
-        return {
-            "history.train_loss": history.train_loss,
-            "history.train_accuracy": history.train_accuracy,
-            "history.test_accuracy": history.test_accuracy,
-            "weights": s.probes.state(model),
-        }
-
-    return experiment
+    parts = ("history.train_loss", "history.train_accuracy", "history.test_accuracy", "weights")
+    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, **options), *parts)
 
 
 def epoch_calls(weights: Weights, train: Batches, test: Batches, **options: Any) -> Any:
     """The experiment: how `fit` called its `on_epoch`: epochs, and the lengths of the history's lists."""
+    part = "(epoch, lengths of the history's lists) of each on_epoch call"
+    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, **options), part)
 
-    def experiment(s: Any) -> Any:
-        log = s.probes.EpochLog()
-        model = s.probes.SmallNet(weights)
-        s.fit(model, s.probes.Batches(train), s.probes.Batches(test), on_epoch=log, **options)
-        return {"(epoch, lengths of the history's lists) of each on_epoch call": log.calls}
 
-    return experiment
+def _only(result: dict[str, Any], *parts: str) -> dict[str, Any]:
+    """Some parts of a result: what the check is about."""
+    return {part: result[part] for part in parts}
 
 
 def paired(images: Tensor, labels: Tensor, seed: int) -> Any:

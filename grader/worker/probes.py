@@ -1,4 +1,4 @@
-"""Nets, loaders, optimizers and loggers that a check has built beside the student's code.
+"""Nets, loaders and loggers that a check has built beside the student's code, and whole experiments.
 
 They are no secret: a check describes what it wants (weights, batches), the worker builds it, and the
 check asks for data afterwards. The reference solution is run with the very same objects.
@@ -75,9 +75,93 @@ class EpochLog:
         self.calls.append((int(epoch), [len(values) for values in lists]))
 
 
-def sgd(net: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """Plain gradient descent on the net's parameters."""
-    return torch.optim.SGD(net.parameters(), lr=lr)
+# -- whole experiments: one request each, where building and asking piece by piece would be ten
+
+
+def run_train_epoch(
+    train_epoch: Callable[..., Any],
+    net: str,
+    weights: dict[str, Tensor],
+    batches: list[tuple[Tensor, Tensor]],
+    lr: float,
+    stale: float = 0.0,
+) -> dict[str, Any]:
+    """One `train_epoch` with plain gradient descent on a net that is in evaluation mode.
+
+    net: name of a class above. stale: a gradient that lies in every parameter, as from another loss.
+    Returns loss and accuracy, the weights, and how the net and the loader were used.
+    """
+    model = globals()[net](weights).eval()
+    if stale:
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, stale)
+    loader = Batches(batches)
+    result = train_epoch(model, loader, torch.optim.SGD(model.parameters(), lr=lr))
+    return {
+        "(loss, accuracy)": result,
+        "weights": state(model),
+        "passes over the loader": loader.passes,
+        "training mode in each forward pass": model.trained,
+    }
+
+
+def run_evaluate(
+    evaluate: Callable[..., Any],
+    net: str,
+    weights: dict[str, Tensor],
+    batches: list[tuple[Tensor, Tensor]],
+    training: bool,
+) -> dict[str, Any]:
+    """One `evaluate` on a net in the given mode: accuracy, the mode and the weights afterwards."""
+    model = globals()[net](weights).train(training)
+    return {
+        "accuracy": evaluate(model, Batches(batches)),
+        "model.training": model.training,
+        "weights": state(model),
+        "gradients recorded in a forward pass": any(model.recorded),
+    }
+
+
+def run_fit(
+    fit: Callable[..., Any],
+    weights: dict[str, Tensor],
+    train: list[tuple[Tensor, Tensor]],
+    test: list[tuple[Tensor, Tensor]],
+    **options: Any,
+) -> dict[str, Any]:
+    """One `fit(..., **options)`: the history, the weights, and the calls of `on_epoch`."""
+    model, log = SmallNet(weights), EpochLog()
+    history = fit(model, Batches(train), Batches(test), on_epoch=log, **options)
+    return {
+        "history.train_loss": history.train_loss,
+        "history.train_accuracy": history.train_accuracy,
+        "history.test_accuracy": history.test_accuracy,
+        "weights": state(model),
+        "(epoch, lengths of the history's lists) of each on_epoch call": log.calls,
+    }
+
+
+def run_network(
+    network: Callable[..., nn.Module],
+    weights: dict[str, Tensor],
+    x: Tensor,
+    training: bool = False,
+    gradient: Tensor | None = None,
+    **options: int,
+) -> Any:
+    """What `network(**options)` with these weights makes of x: or, for a gradient of its output, the
+    gradient of each parameter."""
+    net = network(**options)
+    net.load_state_dict(weights)
+    net.train(training)
+    if gradient is None:
+        return net(x)
+    (net(x) * gradient).sum().backward()
+    found = dict(net.named_parameters())
+    return {f"gradient of {name}": found[name].grad for name in sorted(found)}
+
+
+# -- small helpers
 
 
 def generator(seed: int) -> torch.Generator:
@@ -97,34 +181,9 @@ def with_inputs(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tupl
     return function(*copies, **kwargs), copies
 
 
-def in_mode(net: nn.Module, training: bool) -> nn.Module:
-    """The net, put in training or evaluation mode."""
-    return net.train(training)
-
-
-def stale_gradients(net: nn.Module, value: float) -> nn.Module:
-    """The net with gradients lying in its parameters, as another loss would have left them."""
-    for parameter in net.parameters():
-        parameter.grad = torch.full_like(parameter, value)
-    return net
-
-
-def with_parameters(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
-    """The net with the given values in the parameters of these names; raises as `load_state_dict` does."""
-    net.load_state_dict(weights)
-    return net
-
-
 def shapes(net: nn.Module) -> dict[str, list[int]]:
     """The shape of each of the net's parameters, by name."""
     return {name: list(parameter.shape) for name, parameter in net.named_parameters()}
-
-
-def parameter_gradients(net: nn.Module, x: Tensor, gradient: Tensor) -> dict[str, Tensor | None]:
-    """The gradient of each parameter by name, for the given gradient of the net's output."""
-    net.zero_grad()
-    (net(x) * gradient).sum().backward()
-    return {name: parameter.grad for name, parameter in net.named_parameters()}
 
 
 def state(net: nn.Module) -> dict[str, Tensor]:

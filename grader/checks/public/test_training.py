@@ -31,13 +31,7 @@ def test_train_epoch__uneven(agree, draw):
 def test_train_epoch__mode(agree, draw):
     """train_epoch trains in training mode."""
     weights, batches = small_weights(draw), labelled_batches(draw, (8, 8))
-
-    def experiment(s):
-        model = s.probes.in_mode(s.probes.ModeNet(weights), False)
-        result = s.train_epoch(model, s.probes.Batches(batches), s.probes.sgd(model, 0.5))
-        return {"(loss, accuracy)": result, "weights": s.probes.state(model)}
-
-    agree(experiment, atol=LEARNT)
+    agree(one_epoch(weights, batches, net="ModeNet"), atol=LEARNT)
 
 
 @check("evaluate", points=0.5)

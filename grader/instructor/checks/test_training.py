@@ -34,11 +34,11 @@ def test_train_epoch__sizes(agree, draw):
 def test_train_epoch__passes(agree, draw):
     """train_epoch passes once over the loader, with one forward pass in training mode for each batch."""
     weights, batches = small_weights(draw), labelled_batches(draw, (4, 4, 4))
+    parts = ("passes over the loader", "training mode in each forward pass")
 
     def experiment(s):
-        model, loader = s.probes.in_mode(s.probes.SmallNet(weights), False), s.probes.Batches(batches)
-        s.train_epoch(model, loader, s.probes.sgd(model, 0.5), "cpu")
-        return {"passes over the loader": loader.passes, "training mode in each forward pass": model.trained}
+        result = s.probes.run_train_epoch(s.train_epoch, "SmallNet", weights, batches, 0.5)
+        return {part: result[part] for part in parts}
 
     agree(experiment)
 
@@ -49,13 +49,6 @@ def test_evaluate__sizes(agree, draw):
     weights = small_weights(draw)
     for sizes in ((7, 7, 2), (1, 1, 9), (5,)):
         agree(accuracy(weights, labelled_batches(draw, sizes)))
-
-    def experiment(s):
-        model = s.probes.SmallNet(weights)
-        s.evaluate(model, s.probes.Batches(labelled_batches(draw, (5, 3))), "cpu")
-        return {"weights": s.probes.state(model)}
-
-    agree(experiment)
 
 
 @check("evaluate", points=0.5, needs="values")
@@ -71,13 +64,8 @@ def test_evaluate__evaluation_mode_uneven(agree, draw):
 def test_evaluate__no_gradients(agree, draw):
     """evaluate records no gradients."""
     weights, batches = small_weights(draw), labelled_batches(draw, (4, 4))
-
-    def experiment(s):
-        model = s.probes.SmallNet(weights)
-        s.evaluate(model, s.probes.Batches(batches))
-        return {"gradients recorded in a forward pass": any(model.recorded)}
-
-    agree(experiment)
+    part = "gradients recorded in a forward pass"
+    agree(lambda s: {part: s.probes.run_evaluate(s.evaluate, "SmallNet", weights, batches, True)[part]})
 
 
 @check("fit", points=1, needs="history")
@@ -118,9 +106,7 @@ def test_fit__learns(agree, student, draw):
     """The weights that fit leaves behind have learnt: the kit measures their accuracy itself."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (16,) * 4), labelled_batches(draw, (40,))
-    model = student.probes.SmallNet(weights)
-    student.fit(model, student.probes.Batches(train), student.probes.Batches(test), lr=0.1, max_epochs=6)
-    learnt = student.probes.state(model)
+    learnt = student.probes.run_fit(student.fit, weights, train, test, lr=0.1, max_epochs=6)["weights"]
     shapes = {name: value.shape for name, value in learnt.items()}
     agree.ensure(
         shapes == {name: value.shape for name, value in weights.items()},

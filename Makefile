@@ -43,4 +43,4 @@ release: setup
 	$(BIN)/grade release
 
 clean:
-	rm -rf $(VENV) build dist results *.egg-info
+	rm -rf $(VENV) .venv-bench build dist results *.egg-info

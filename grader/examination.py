@@ -1,4 +1,4 @@
-"""One submission's workers: a fresh one for each task and after a death."""
+"""One submission's workers: each task finds a clean one, and a fresh one follows a death."""
 
 from collections.abc import Callable
 
@@ -36,8 +36,17 @@ class Examination:
         self._import_failures: dict[str, WorkerFailure] = {}  # module -> why it cannot be imported
 
     def worker(self, task: Task) -> Worker:
-        """A live worker with the task's module imported; raises `WorkerFailure` where that fails."""
+        """A live worker with the task's module imported; raises `WorkerFailure` where that fails.
+
+        The worker of another task of the module goes on where it says that nothing is left of that one
+        (`grader.worker.untouched`).
+        """
         if self._worker is not None and self._worker.alive and self._task == task:
+            return self._worker
+        if self._goes_on(task):
+            assert self._worker is not None
+            self._task = task
+            self.loaded[task.name] = self._worker.modules
             return self._worker
         if task.module in self._import_failures:
             raise self._import_failures[task.module]
@@ -59,6 +68,15 @@ class Examination:
         if self._worker is not None and self._worker.alive:
             self._worker.end()
         self._worker = None
+
+    def _goes_on(self, task: Task) -> bool:
+        last = self._task
+        if self._worker is None or not self._worker.alive or last is None or last.module != task.module:
+            return False
+        try:
+            return self._worker.go_on(task.bans)
+        except WorkerFailure:
+            return False
 
     def _fresh(self) -> Worker:
         if self._reset_between_tasks and self._worker is not None and self._worker.alive:

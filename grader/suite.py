@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -48,7 +48,6 @@ class Run:
     on_check: Callable[[CheckResult], None] | None = None
     observe: Callable[[str, float], None] | None = None
     results: dict[str, CheckResult] = field(default_factory=dict)  # by "task/check"
-    students: dict[str, Student] = field(default_factory=dict)  # by check id
 
     def require(self, info: CheckInfo) -> None:
         """Raise `Skip` or `MissingError` where a check need not be run, given the results so far."""
@@ -86,6 +85,8 @@ class Suite:
 
     def __init__(self, visibilities: Sequence[Visibility]):
         self._items: list[pytest.Item] = []
+        self._item: pytest.Item  # the check that is being run, and the student's code for it
+        self._student: Student
         self._current: Run | None = None
         arguments = [str(FOLDERS[visibility]) for visibility in visibilities]
         arguments += ["--rootdir", str(Path(__file__).parent), "-c", os.devnull, "--noconftest"]
@@ -128,23 +129,31 @@ class Suite:
         self._items = list(session.items)
         return session.testsfailed == 0  # collected; nothing is run yet
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._item = item
         self._run.require(_info(item))
+        task, run = BY_NAME[_info(item).task], self._run
+        self._student = Student(lambda: run.examination.worker(task))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
         if call.when == "call" or (call.when == "setup" and call.excinfo is not None):
             result = self._result(item, call)
             self._run.results[_name(item)] = result
             if self._run.on_check is not None:
                 self._run.on_check(result)
-        return (yield)
+        # pytest's own report would render a traceback of the check: 100 ms that no one reads
+        assert call.when != "collect"
+        outcome: Literal["passed", "failed"] = "passed" if call.excinfo is None else "failed"
+        return pytest.TestReport(
+            item.nodeid, item.location, {}, outcome, None, call.when, duration=call.duration
+        )
 
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
         info, check_id = _info(item), _check_id(item)
-        student = self._run.students.get(check_id)
         error = call.excinfo.value if call.excinfo is not None else None
-        found = verdict(error, student.last_call if student is not None else "")
+        found = verdict(error, self._student.last_call if call.when == "call" else "")
         diagnosis = found.diagnosis
         if not diagnosis and found.outcome in (Outcome.FAILED, Outcome.ERROR):
             diagnosis = self._run.mend_first(info.task)
@@ -165,25 +174,24 @@ class Suite:
 
     # -- fixtures
 
+    # without `request`, which costs each check as much as all the rest of its setting up
+
     @pytest.fixture
-    def student(self, request: pytest.FixtureRequest) -> Student:
+    def student(self) -> Student:
         """The student's code, for the task of the check."""
-        run, task = self._run, BY_NAME[_info(request.node).task]
-        student = Student(lambda: run.examination.worker(task))
-        run.students[_check_id(request.node)] = student
-        return student
+        return self._student
 
     @pytest.fixture
-    def agree(self, request: pytest.FixtureRequest, student: Student) -> Agree:
+    def agree(self) -> Agree:
         """Compares experiments on the student's code with the reference."""
-        task = _info(request.node).task
-        return Agree(_check_id(request.node), task, student, self._run.reference, self._run.observe)
+        task, run = _info(self._item).task, self._run
+        return Agree(_check_id(self._item), task, self._student, run.reference, run.observe)
 
     @pytest.fixture
-    def draw(self, request: pytest.FixtureRequest) -> Draw:
+    def draw(self) -> Draw:
         """Random inputs from the check's seed."""
         name = self._run.examination.submission.student
-        return Draw(seed_of(_check_id(request.node), name, self._run.secret))
+        return Draw(seed_of(_check_id(self._item), name, self._run.secret))
 
 
 @contextlib.contextmanager

@@ -330,3 +330,36 @@ def test_finished_operations_that_run_at_import_or_in_another_task_do_not_count(
         tasks=["relu"],
     )
     assert earned(report)["relu"] == 0.5
+
+
+LEFT_BEHIND = {
+    "nothing": ("", "", True),
+    "a wrong answer": ("", "x = -x", True),
+    "an exception": ("", "raise ValueError", True),
+    "a setting": ("", "torch.set_default_dtype(torch.float64); x = x.float()", False),
+    "a patch": ("", "torch.Tensor.sum = torch.Tensor.mean", False),
+    "a global": ("", "globals()['seen'] = 1", False),
+    "a module with a list": ("seen = []", "", False),
+    "a default that can change": ("def helper(x, seen=[]): return x", "", False),
+    "a thread": (
+        "",
+        "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+        False,
+    ),
+    "a process": ("", "import os, time\nif os.fork() == 0: time.sleep(60)", False),
+}
+
+
+@pytest.mark.parametrize(("preamble", "line", "goes_on"), LEFT_BEHIND.values(), ids=LEFT_BEHIND.keys())
+def test_a_worker_goes_on_only_where_nothing_is_left_behind(preamble: str, line: str, goes_on: bool) -> None:
+    tell = "import os as system; print('pid', system.getpid())\n"
+    files = dict(with_body("layers", "relu", f"{tell}{line}\nreturn x.clamp(min=0)", preamble).files)
+    text = files["layers.py"].decode()
+    assert "    return torch.where(x > 0, x, negative_slope * x)" in text
+    tell = "import os as system; print('pid', system.getpid()); "
+    text = text.replace("    return torch.where(x > 0, x, neg", f"    {tell}return torch.where(x > 0, x, neg")
+    report = examine(
+        Submission("s", {**files, "layers.py": text.encode()}), tasks=["relu", "leaky_relu"], limits=QUICK
+    )
+    assert earned(report)["leaky_relu"] == 0.5
+    assert (len(set(report.output.split("pid")[1:])) == 1) is goes_on

@@ -19,6 +19,7 @@ from grader.worker import probes, wire
 from grader.worker.finished import Ban, ForbiddenOperation
 from grader.worker.sources import PACKAGE, SubmissionImporter, file_of
 from grader.worker.torch_setup import import_torch
+from grader.worker.untouched import Untouched
 
 torch = import_torch()
 
@@ -42,6 +43,7 @@ class Server:
         self._graphs: dict[int, tuple[list[Any], Any]] = {}
         self._importer: SubmissionImporter | None = None
         self._ban = Ban("", self._student_line)
+        self._untouched: Untouched | None = None
         self._on_error = on_error
 
     def answer(self, text: bytes, payload: memoryview) -> tuple[wire.Answer, wire.Packer]:
@@ -78,6 +80,8 @@ class Server:
                 return self._call(request, payload, packer)
             case wire.Pull():
                 return self._pull(request, payload, packer)
+            case wire.Next(bans=bans):
+                return self._returned(self._next(bans), packer)
             case wire.Reset():
                 self.reset()
                 return self._returned(None, packer)
@@ -93,9 +97,24 @@ class Server:
         if f"{request.module}.py" not in files:
             raise _Missing(f"there is no {file_of(request.module)}.py in the submission")
         self._objects[STUDENT] = importlib.import_module(f"{PACKAGE}.{request.module}")
+        self._forbid(request.bans)
+        self._untouched = Untouched(self._importer.modules())
+
+    def _next(self, bans: str) -> bool:
+        """Get ready for another task of the module; False where something is left of the last one."""
+        self._ban.lift()
+        if self._untouched is None or not self._untouched.holds():
+            return False
+        _reseed()
+        self._objects = {id_: self._objects[id_] for id_ in (STUDENT, PROBES)}
+        self._graphs.clear()
+        self._forbid(bans)
+        return True
+
+    def _forbid(self, bans: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about the overridden operators
-            self._ban = Ban(request.bans, self._student_line)
+            self._ban = Ban(bans, self._student_line)
 
     def reset(self) -> None:
         """Forget the submission and restore the state of torch that a student can change."""

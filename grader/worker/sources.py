@@ -65,6 +65,11 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """The files of the submission whose modules were loaded, in that order."""
         return list(self._loaded)
 
+    def modules(self) -> list[ModuleType]:
+        """The submission's loaded modules."""
+        names = [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+        return [sys.modules[name] for name in names]
+
     # -- finding
 
     def find_spec(

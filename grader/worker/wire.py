@@ -139,11 +139,17 @@ class Pull(msgspec.Struct, tag="pull", frozen=True):
     gradient: Value
 
 
+class Next(msgspec.Struct, tag="next", frozen=True):
+    """Go on to another task of the module, with another ban: True, or False where something is left of the last."""
+
+    bans: str
+
+
 class Reset(msgspec.Struct, tag="reset", frozen=True):
     """Forget the submission and restore torch's global state (a spawned worker between two tasks)."""
 
 
-Request = Open | Get | Call | Pull | Reset
+Request = Open | Get | Call | Pull | Next | Reset
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):

@@ -22,7 +22,7 @@ import signal
 import socket
 from pathlib import Path
 
-from grader.worker import sandbox, server
+from grader.worker import sandbox, server, untouched
 from grader.worker.torch_setup import import_torch
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
@@ -61,7 +61,8 @@ def _warm_up() -> None:
     functional.cross_entropy(torch.ones(2, 3), torch.zeros(2, dtype=torch.int64))
     torch.logsumexp(torch.ones(2, 3), 1)
     net = torch.nn.Linear(3, 2)
-    torch.optim.Adam(net.parameters()).zero_grad()
+    for optimizer in (torch.optim.Adam, torch.optim.SGD):
+        optimizer(net.parameters(), lr=0.1).zero_grad()
     for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
         break
     for module in (
@@ -69,6 +70,7 @@ def _warm_up() -> None:
         "numpy.random",
     ):  # a first backward pass, a reseeding
         importlib.import_module(module)
+    untouched.remember()
     gc.collect()
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 

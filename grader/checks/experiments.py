@@ -107,13 +107,13 @@ def fitted(weights: Weights, train: Batches, test: Batches, **options: Any) -> A
     own points, not those of `fit`, too.
     """
     parts = ("history.train_loss", "history.train_accuracy", "history.test_accuracy", "weights")
-    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, **options), *parts)
+    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, False, **options), *parts)
 
 
 def epoch_calls(weights: Weights, train: Batches, test: Batches, **options: Any) -> Any:
     """The experiment: how `fit` called its `on_epoch`: epochs, and the lengths of the history's lists."""
     part = "(epoch, lengths of the history's lists) of each on_epoch call"
-    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, **options), part)
+    return lambda s: _only(s.probes.run_fit(s.fit, weights, train, test, True, **options), part)
 
 
 def _only(result: dict[str, Any], *parts: str) -> dict[str, Any]:

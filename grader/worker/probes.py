@@ -85,10 +85,12 @@ def run_train_epoch(
     batches: list[tuple[Tensor, Tensor]],
     lr: float,
     stale: float = 0.0,
+    *device: str,
 ) -> dict[str, Any]:
     """One `train_epoch` with plain gradient descent on a net that is in evaluation mode.
 
     net: name of a class above. stale: a gradient that lies in every parameter, as from another loss.
+    device: handed on by position where it is given.
     Returns loss and accuracy, the weights, and how the net and the loader were used.
     """
     model = globals()[net](weights).eval()
@@ -96,7 +98,7 @@ def run_train_epoch(
         for parameter in model.parameters():
             parameter.grad = torch.full_like(parameter, stale)
     loader = Batches(batches)
-    result = train_epoch(model, loader, torch.optim.SGD(model.parameters(), lr=lr))
+    result = train_epoch(model, loader, torch.optim.SGD(model.parameters(), lr=lr), *device)
     return {
         "(loss, accuracy)": result,
         "weights": state(model),
@@ -111,11 +113,12 @@ def run_evaluate(
     weights: dict[str, Tensor],
     batches: list[tuple[Tensor, Tensor]],
     training: bool,
+    *device: str,
 ) -> dict[str, Any]:
     """One `evaluate` on a net in the given mode: accuracy, the mode and the weights afterwards."""
     model = globals()[net](weights).train(training)
     return {
-        "accuracy": evaluate(model, Batches(batches)),
+        "accuracy": evaluate(model, Batches(batches), *device),
         "model.training": model.training,
         "weights": state(model),
         "gradients recorded in a forward pass": any(model.recorded),
@@ -127,15 +130,18 @@ def run_fit(
     weights: dict[str, Tensor],
     train: list[tuple[Tensor, Tensor]],
     test: list[tuple[Tensor, Tensor]],
+    logged: bool,
     **options: Any,
 ) -> dict[str, Any]:
-    """One `fit(..., **options)`: the history, the weights, and the calls of `on_epoch`."""
+    """One `fit(..., **options)`: the history, the weights, and, where logged, the calls of `on_epoch`."""
     model, log = SmallNet(weights), EpochLog()
-    history = fit(model, Batches(train), Batches(test), on_epoch=log, **options)
+    if logged:
+        options["on_epoch"] = log
+    history = fit(model, Batches(train), Batches(test), **options)
+    lists = ("train_loss", "train_accuracy", "test_accuracy")
     return {
-        "history.train_loss": history.train_loss,
-        "history.train_accuracy": history.train_accuracy,
-        "history.test_accuracy": history.test_accuracy,
+        # None where the result is no history: the check says which list is not there
+        **{f"history.{name}": getattr(history, name, None) for name in lists},
         "weights": state(model),
         "(epoch, lengths of the history's lists) of each on_epoch call": log.calls,
     }

@@ -37,7 +37,7 @@ def test_train_epoch__passes(agree, draw):
     parts = ("passes over the loader", "training mode in each forward pass")
 
     def experiment(s):
-        result = s.probes.run_train_epoch(s.train_epoch, "SmallNet", weights, batches, 0.5)
+        result = s.probes.run_train_epoch(s.train_epoch, "SmallNet", weights, batches, 0.5, 0.0, "cpu")
         return {part: result[part] for part in parts}
 
     agree(experiment)
@@ -65,7 +65,9 @@ def test_evaluate__no_gradients(agree, draw):
     """evaluate records no gradients."""
     weights, batches = small_weights(draw), labelled_batches(draw, (4, 4))
     part = "gradients recorded in a forward pass"
-    agree(lambda s: {part: s.probes.run_evaluate(s.evaluate, "SmallNet", weights, batches, True)[part]})
+    agree(
+        lambda s: {part: s.probes.run_evaluate(s.evaluate, "SmallNet", weights, batches, True, "cpu")[part]}
+    )
 
 
 @check("fit", points=1, needs="history")
@@ -106,7 +108,7 @@ def test_fit__learns(agree, student, draw):
     """The weights that fit leaves behind have learnt: the kit measures their accuracy itself."""
     weights = small_weights(draw)
     train, test = labelled_batches(draw, (16,) * 4), labelled_batches(draw, (40,))
-    learnt = student.probes.run_fit(student.fit, weights, train, test, lr=0.1, max_epochs=6)["weights"]
+    learnt = student.probes.run_fit(student.fit, weights, train, test, False, lr=0.1, max_epochs=6)["weights"]
     shapes = {name: value.shape for name, value in learnt.items()}
     agree.ensure(
         shapes == {name: value.shape for name, value in weights.items()},

@@ -141,7 +141,7 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
             ),
             soft_wrap=True,
         )
-    console.print(Text(f"Grades: {out / 'grades.csv'}"), soft_wrap=True)
+    console.print(Text(f"Grades: {out / 'grades.csv'}, records: {out / 'records'}"), soft_wrap=True)
 
 
 # -- the batch --------------------------------------------------------------------------------------

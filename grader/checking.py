@@ -23,6 +23,7 @@ from torch import Tensor
 
 from grader import compare
 from grader.outcomes import KitError
+from grader.picture import draw_difference
 from grader.proxy import Student
 from grader.reference import Experiment, Reference
 from grader.remote import WorkerFailure
@@ -53,10 +54,11 @@ def check(task: str, points: float, needs: str = "") -> Callable[[Test], Test]:
 class WrongAnswer(Exception):
     """The student's code answered, and the answer is wrong."""
 
-    def __init__(self, message: str, diagnosis: str = ""):
+    def __init__(self, message: str, diagnosis: str = "", picture: str = ""):
         super().__init__(message)
         self.message = message
         self.diagnosis = diagnosis
+        self.picture = picture
 
 
 class Draw:
@@ -145,7 +147,7 @@ class Agree:
             if compare.difference(got, mistaken, 10 * compare.RTOL, 10 * compare.ATOL) is None:
                 diagnosis = hint
                 break
-        raise WrongAnswer(self.describe(found.text), diagnosis)
+        raise WrongAnswer(self.describe(found.text), diagnosis, draw_difference(got, wanted, rtol, atol))
 
     def ensure(self, condition: bool, message: str, diagnosis: str = "") -> None:
         """Raise `WrongAnswer` with `message` unless `condition` holds."""

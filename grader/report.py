@@ -28,6 +28,7 @@ class CheckResult:
     message: str = ""  # what was called, wanted and got; or what was raised
     diagnosis: str = ""  # the known mistake that gives the same answer
     location: str = ""  # the student's own traceback lines
+    picture: str = ""  # a PNG in base64: the wanted image, the student's, where they differ
     seconds: float = 0.0
 
     @property

@@ -169,6 +169,7 @@ class Suite:
             message=found.message,
             diagnosis=diagnosis,
             location=found.location,
+            picture=found.picture,
             seconds=round(call.duration, 4),
         )
 

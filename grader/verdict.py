@@ -19,6 +19,7 @@ class Verdict:
     message: str = ""
     diagnosis: str = ""
     location: str = ""
+    picture: str = ""
 
 
 def verdict(error: BaseException | None, called: str) -> Verdict:
@@ -27,7 +28,7 @@ def verdict(error: BaseException | None, called: str) -> Verdict:
         case None:
             return Verdict(Outcome.PASSED)
         case WrongAnswer():
-            return Verdict(Outcome.FAILED, error.message, error.diagnosis)
+            return Verdict(Outcome.FAILED, error.message, error.diagnosis, picture=error.picture)
         case Skip():
             return Verdict(Outcome.SKIPPED, str(error))
         case WorkerFailure():

@@ -61,7 +61,9 @@ def check(task: str, folder: str | Path = ".") -> None:
         raise LookupError(f"There is no task {task!r}. Tasks: {', '.join(BY_NAME)}.")
     report = examine(read_folder(Path(folder).resolve(), STUDENT), tasks=[task])
     (result,) = report.tasks
-    score = f"{terminal.points(result.earned)} of {terminal.points(result.points)} points of the public checks"
+    score = (
+        f"{terminal.points(result.earned)} of {terminal.points(result.points)} points of the public checks"
+    )
     if passed(report):
         print(f"{task}: all public checks pass ({score})")
         return

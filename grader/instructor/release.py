@@ -6,6 +6,8 @@ A stub is the solution's file with each marked body taken out; nbgrader's marker
     ...
     ### END SOLUTION
 
+The report's notebook is made by nbgrader itself (`grader.instructor.report_notebook`).
+
 The same sources give the same bytes. No kit is written before all of it was searched for lines of
 solutions and of hidden checks; a marker that is in doubt stops the release.
 """
@@ -20,6 +22,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from grader.assignment import MODULES, TASKS
+from grader.instructor import report_notebook
+from grader.instructor.course import CourseError
 from grader.instructor.handout import render
 
 BEGIN = "### BEGIN SOLUTION"
@@ -154,15 +158,25 @@ def _is_stub(text: str, name: str) -> bool:
     return False
 
 
+def student_files(solutions: Path) -> dict[str, bytes]:
+    """All files of `student/` by name: the stubs, and the report's notebook. Raises `ReleaseError`."""
+    made = {name: text.encode() for name, text in stubs(solutions).items()}
+    try:
+        made[report_notebook.NAME] = report_notebook.student_notebook(solutions / report_notebook.NAME)
+    except CourseError as error:
+        raise ReleaseError(str(error)) from error
+    return made
+
+
 def write_student(solutions: Path, student: Path) -> None:
     """Make the folder `student` from `solutions`; a `.py` file in it that is not made from them goes."""
-    made = stubs(solutions)
+    made = student_files(solutions)
     student.mkdir(parents=True, exist_ok=True)
     for path in student.glob("*.py"):
         if path.name not in made:
             path.unlink()
-    for name, text in made.items():
-        (student / name).write_bytes(text.encode())
+    for name, data in made.items():
+        (student / name).write_bytes(data)
 
 
 # -- the kit ------------------------------------------------------------------------------------------
@@ -202,7 +216,7 @@ def _kit_files(root: Path) -> dict[str, bytes]:
         if path.suffix == ".py" and (root / "grader" / "instructor") not in path.parents
     ]
     return {
-        **{f"student/{name}": stub.encode() for name, stub in stubs(root / "solutions").items()},
+        **{f"student/{name}": data for name, data in student_files(root / "solutions").items()},
         **{path.relative_to(root).as_posix(): path.read_bytes() for path in grader},
         "grader/py.typed": b"",
         "grader/checks/expectations.npz": _recordings(),
@@ -244,6 +258,8 @@ def secret_lines(root: Path) -> dict[str, str]:
         for line in solution_lines(_read(root / "solutions" / f"{module}.py")):
             if line not in given:
                 secret[line] = f"solutions/{module}.py"
+    notebook = root / "solutions" / report_notebook.NAME
+    secret |= dict.fromkeys(report_notebook.answer_lines(notebook), f"solutions/{notebook.name}")
     for path in sorted((root / "grader" / "instructor" / "checks").rglob("*.py")):
         for line in map(str.strip, _read(path).splitlines()):
             if len(line) > _SHORT and line not in public and not line.startswith("@check("):
@@ -266,7 +282,10 @@ def refuse_leaks(files: Mapping[str, bytes], secret: Mapping[str, str]) -> None:
     for name, data in sorted(files.items()):
         if {"instructor", "solutions", "tests"} & set(name.split("/")):
             raise ReleaseError(f"{name} has no place in a student's kit: it is the instructor's.")
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        lines = data.decode("utf-8", "replace").splitlines()
+        if name.endswith(".ipynb"):
+            lines = list(report_notebook.notebook_lines(data))
+        for number, line in enumerate(lines, 1):
             if line.strip() in secret:
                 raise ReleaseError(
                     f"{name}:{number} would give away a line of {secret[line.strip()]}: {line.strip()!r}. "

@@ -53,7 +53,9 @@ def read_cells(data: bytes) -> list[Cell]:
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise UnreadableNotebook("it is not JSON, as notebooks are: cut short, or saved as something else") from error
+        raise UnreadableNotebook(
+            "it is not JSON, as notebooks are: cut short, or saved as something else"
+        ) from error
     if not isinstance(notebook, dict):
         raise UnreadableNotebook("it is JSON, but no notebook")
     cells = notebook.get("cells")

@@ -83,7 +83,9 @@ def course_in(folder: Path) -> Course:
     """The course in `folder`. Raises `CourseError` where it is none."""
     course = find_course(folder)
     if course is None:
-        raise CourseError(f"{folder} is no course: there is no {CONFIG}. Make one: grade course init {folder}")
+        raise CourseError(
+            f"{folder} is no course: there is no {CONFIG}. Make one: grade course init {folder}"
+        )
     return course
 
 

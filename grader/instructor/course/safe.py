@@ -69,7 +69,9 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         return ""
     value = clean(value.encode("utf-8", "replace").decode())
-    return value if len(value) <= limit else f"{value[:limit]}\n[... {len(value) - limit:,} characters left out]"
+    return (
+        value if len(value) <= limit else f"{value[:limit]}\n[... {len(value) - limit:,} characters left out]"
+    )
 
 
 def html_text(value: str, limit: int = MAX_TEXT) -> str:

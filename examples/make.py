@@ -7,6 +7,7 @@ The same solutions give the same bytes, so that a second `grade all` finds nothi
 
 import gzip
 import io
+import json
 import re
 import shutil
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOLUTIONS = HERE.parent / "solutions"
+RELEASED = HERE.parent / "student" / "report.ipynb"
 
 Files = dict[str, str]
 
@@ -89,26 +91,60 @@ HOSTILE["layers.py"] = HOSTILE["layers.py"].replace(
     "return x.clamp(min=0)", "os._exit(0)  # 5. leave 'with success'"
 )
 
+
+def report(**answers: str) -> Files:
+    """The report's notebook with some answers, by `grade_id` (with _ for -)."""
+    notebook = json.loads(RELEASED.read_text("utf-8"))
+    left = dict(answers)
+    for cell in notebook["cells"]:
+        name = cell["metadata"]["nbgrader"]["grade_id"].replace("-", "_")
+        cell["source"] = left.pop(name, cell["source"])
+    if left:
+        raise SystemExit(f"the report has no cell {', '.join(left)} any more: change examples/make.py, too")
+    return {"report.ipynb": json.dumps(notebook, indent=1)}
+
+
+HOSTILE_ANSWERS = report(
+    a1="""A convolution <script>document.title = "owned"</script> slides a kernel. <img src=x onerror="document.title='owned'">
+[read more](javascript:document.title='owned') <iframe src="javascript:parent.document.title='owned'"></iframe>
+$\\href{javascript:document.title='owned'}{x^2}$ and `a < b` and $a < b$.""",
+    a2="</div></div></body><h1>broken <table><tr><td <!-- \n\n" + "**bold " * 2000,
+    a3="![huge](https://example.org/pixel.png) <img width=100000 height=100000 src=https://example.org/pixel.png>",
+    b_figure="raise SystemExit('<script>')  # </pre><script>document.title = 'owned'</script>",
+)
+SOME_ANSWERS = report(
+    a1="A convolution is a weighted sum:\n\n$$y_{i,j} = \\sum_{u,v} w_{u,v} x_{i+u,j+v}$$\n\nIn code:\n\n```python\ny[i, j] = "
+    "(w * x[i : i + k, j : j + k]).sum()\n```",
+    a2="Learning the *training* set by heart. Dropout and augmentation help.",
+)
+MODEL_ANSWERS: Files = {"report.ipynb": (SOLUTIONS / "report.ipynb").read_text("utf-8")}
+
 FOLDERS: dict[str, Files] = {
-    "ada": SOLVED,
-    "ben": STUBS,
+    "ada": {**SOLVED, **MODEL_ANSWERS},
+    "ben": {**STUBS, **report()},
     "chloe": {**STUBS, "layers.py": SOLVED["layers.py"], "lenet.py": SOLVED["lenet.py"]},
     "dan": changed("layers.py", ("windows, weight)", "windows, weight.flip(-2, -1))")),
-    "eve": changed(
-        "training.py",
-        ("loss.item() * len(labels)", "loss.item()"),
-        ("return total_loss / samples,", "return total_loss / len(loader),"),
-    ),
+    "eve": {
+        **changed(
+            "training.py",
+            ("loss.item() * len(labels)", "loss.item()"),
+            ("return total_loss / samples,", "return total_loss / len(loader),"),
+        ),
+        **SOME_ANSWERS,
+    },
     "finn": with_body("layers.py", "conv2d", "return F.conv2d(x, weight, bias, stride, padding)"),
     "gita": with_body("layers.py", "softmax", "while True:\n        pass"),
-    "hugo": changed("layers.py", ("    return x.clamp(min=0)", "    return x.clamp(min=0")),
+    "hugo": {
+        **changed("layers.py", ("    return x.clamp(min=0)", "    return x.clamp(min=0")),
+        "report.ipynb": SOME_ANSWERS["report.ipynb"][:5000],
+    },
     "iris": {name: text for name, text in SOLVED.items() if name != "transforms.py"},
-    "jack": HOSTILE,
+    "jack": {**HOSTILE, **HOSTILE_ANSWERS},
     "kim": with_body("layers.py", "relu", "print('x is now', 'very ' * 400_000)\n    return x.clamp(min=0)"),
     "mia": {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in SOLVED.items()},
 }
 ARCHIVES: dict[str, Files] = {
-    "leo.zip": {f"leo homework final/student/{name}": text for name, text in SOLVED.items()},
+    "leo.zip": {f"leo homework final/student/{name}": text for name, text in (SOLVED | SOME_ANSWERS).items()},
     "noor.tar.gz": {
         f"student/{name}": text
         for name, text in changed("transforms.py", ("squares / pixels)", "squares / (pixels - 1))")).items()

@@ -33,6 +33,7 @@ from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
 from grader.instructor.collect import Handed, find_submissions, read
+from grader.instructor.course.layout import CLASS_FILE
 from grader.instructor.outputs import (
     UNREADABLE_CHECK,
     Row,
@@ -175,6 +176,7 @@ def grade_all(
             secret = course_secret(out)
             kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + secret).hexdigest()[:16]}"
             records.mkdir(exist_ok=True)
+            write_whole(out / CLASS_FILE, f"{folder.resolve()}\n".encode("utf-8", "surrogateescape"))
             behind = {
                 one.student
                 for one in handed

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from grader.assignment import MODULES
+from grader.instructor.course.layout import Course, collected, find_course
 from grader.submission import (
     MAX_FILE_BYTES,
     MAX_FILES,
@@ -38,7 +39,10 @@ MAX_PROBLEMS = 20  # sentences about one submission
 _MAX_HEADER_BYTES = 65_536  # of a tar's headers for long names
 _MAX_PATH = 1_000  # characters
 
-_Kind = Literal["folder", "zip", "tar", "unknown"]
+MAX_NOTEBOOKS = 20  # of a submission
+MAX_NOTEBOOK_BYTES = 30_000_000
+
+_Kind = Literal["folder", "zip", "tar", "unknown", "course"]
 _SUFFIXES: dict[str, _Kind] = {
     ".zip": "zip",
     ".tar.gz": "tar",
@@ -59,7 +63,7 @@ _ONLY_PACKAGE = "ask for one with nothing but the package student in it"
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What one student handed in: where it is, not yet read."""
+    """What one student handed in: where it is, not yet read. "course": a folder that `grade course collect` made."""
 
     student: str
     path: Path
@@ -92,6 +96,8 @@ def find_submissions(folder: Path) -> list[Handed]:
         raise SubmissionError(
             f"{folder} may not be read (permission denied). Give yourself the right to: chmod u+rx {folder}"
         ) from None
+    if course := find_course(folder):
+        return [Handed(student, course.submitted(student), "course") for student in _of_course(course)]
     if any((folder / f"{module}.py").exists() for module in MODULES):
         raise SubmissionError(
             f"{folder} is one student's submission. Name the folder above it, which holds one for each"
@@ -104,16 +110,26 @@ def find_submissions(folder: Path) -> list[Handed]:
     return sorted(_told_apart(found), key=lambda handed: handed.student)
 
 
+def _of_course(course: Course) -> list[str]:
+    students = course.students()
+    if not students:
+        raise SubmissionError(
+            f"There is no submission in {course.root / 'submitted'}. Fill it:"
+            f" grade course collect {course.root} SUBMISSIONS"
+        )
+    return students
+
+
 def _handed(entry: os.DirEntry[str]) -> Handed | None:
     if entry.name.startswith(".") or entry.name in _IGNORED:
         return None
     if entry.is_dir():
         return Handed(printable(entry.name), Path(entry.path), "folder")
-    stem, kind = _kind(entry.name)
+    stem, kind = kind_of(entry.name)
     return Handed(printable(stem), Path(entry.path), kind) if kind and stem else None
 
 
-def _kind(name: str) -> tuple[str, _Kind | None]:
+def kind_of(name: str) -> tuple[str, _Kind | None]:
     """The name without an archive's suffix, and the archive's kind; None where it is no archive."""
     for suffix, kind in _SUFFIXES.items():
         if name.lower().endswith(suffix):
@@ -148,6 +164,9 @@ def read(handed: Handed) -> Submission:
     """The submission as bytes. Never raises for what was handed in: `problems` says what is wrong with it."""
     if handed.kind == "folder":
         files, problems = _read_folder(handed.path)
+    elif handed.kind == "course":
+        files, problems = _read_folder(handed.path)
+        problems = [*collected(handed.path)["files"], *problems]
     else:
         files, problems = _read_archive(handed.path, handed.kind)
     if not files and not problems:
@@ -165,8 +184,27 @@ def _read_folder(folder: Path) -> tuple[Mapping[str, bytes], list[str]]:
     return submission.files, list(submission.problems)
 
 
+def read_notebooks(handed: Handed) -> tuple[Mapping[str, bytes], list[str]]:
+    """The `.ipynb` files of a submission by their paths, and what was refused; never raises for what they are."""
+    found = _Found(".ipynb", MAX_NOTEBOOKS, MAX_NOTEBOOK_BYTES, 2 * MAX_NOTEBOOK_BYTES)
+    if handed.kind in ("folder", "course"):
+        for path in sorted(handed.path.rglob("*.ipynb")):
+            name = found.path(path.relative_to(handed.path).as_posix())
+            if name and not path.is_symlink() and path.is_file() and len(found.files) < MAX_NOTEBOOKS:
+                found.add(name, path.stat().st_size, path.read_bytes)
+    elif handed.kind != "unknown":
+        _open_archive(handed.path, handed.kind, found)
+    return found.files, found.problems
+
+
 def _read_archive(path: Path, kind: _Kind) -> tuple[Mapping[str, bytes], list[str]]:
     found = _Found()
+    _open_archive(path, kind, found)
+    return locate_package(found.files), found.problems
+
+
+def _open_archive(path: Path, kind: _Kind, found: "_Found") -> None:
+    """Fill `found`; what goes wrong is a sentence in its problems."""
     try:
         _READERS[kind](path, found)
     except _Refused as refusal:
@@ -176,7 +214,6 @@ def _read_archive(path: Path, kind: _Kind) -> tuple[Mapping[str, bytes], list[st
         found.problems.append(
             f"{path.name} cannot be read ({_short(reason) or type(error).__name__}): ask for it again, as a .zip"
         )
-    return locate_package(found.files), found.problems
 
 
 class _Refused(Exception):
@@ -184,9 +221,17 @@ class _Refused(Exception):
 
 
 class _Found:
-    """The Python files of an archive as they are met, and what was refused."""
+    """The files of one suffix in an archive as they are met, and what was refused."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        suffix: str = ".py",
+        max_files: int = MAX_FILES,
+        max_bytes: int = MAX_FILE_BYTES,
+        max_total: int = MAX_TOTAL_BYTES,
+    ) -> None:
+        self.suffix = suffix
+        self._max_files, self._max_bytes, self._max_total = max_files, max_bytes, max_total
         self.files: dict[str, bytes] = {}
         self.problems: list[str] = []
         self._total = 0
@@ -210,14 +255,15 @@ class _Found:
         return "/".join(parts)
 
     def add(self, path: str, size: int, data: Callable[[], bytes]) -> None:
-        """Keep a Python file within the caps. `data` is called only where the claimed `size` fits."""
-        if len(self.files) >= MAX_FILES:
-            raise _Refused(f"holds more than {MAX_FILES} Python files: the rest is left out")
+        """Keep a file within the caps. `data` is called only where the claimed `size` fits."""
+        if len(self.files) >= self._max_files:
+            kind = "Python files" if self.suffix == ".py" else "notebooks"
+            raise _Refused(f"holds more than {self._max_files} {kind}: the rest is left out")
         other = self._by_folded.setdefault(_folded(path), path)
         if other != path:
             self.refuse(path, f"its name differs from {_short(other)} only in case")
             return
-        if size > MAX_FILE_BYTES or self._total + size > MAX_TOTAL_BYTES:
+        if size > self._max_bytes or self._total + size > self._max_total:
             self.refuse(path, f"{size:,} bytes is too large")
             return
         content = data()
@@ -229,6 +275,20 @@ class _Found:
 
 def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def safe_entries(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """The files of a zip by clean paths that stay within it; others, and hidden ones, are passed over.
+
+    Raises `zipfile.BadZipFile` for one of too many entries.
+    """
+    if len(archive.infolist()) > 10 * MAX_ENTRIES:
+        raise zipfile.BadZipFile(f"it has more than {10 * MAX_ENTRIES:,} entries")
+    passed_over = _Found()
+    for info in archive.infolist():
+        name = passed_over.path(info.filename)
+        if name and not info.is_dir():
+            yield name, info
 
 
 def _read_zip(path: Path, found: _Found) -> None:
@@ -244,7 +304,7 @@ def _read_zip(path: Path, found: _Found) -> None:
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG):
                     found.refuse(name, "a link or special file")
-                elif not name.endswith(".py"):
+                elif not name.endswith(found.suffix):
                     _note_nested(name, found)
                 elif info.flag_bits & 1:
                     found.refuse(name, "it is encrypted (ask for an archive without a password)")
@@ -282,7 +342,7 @@ def _count_entries(file: IO[bytes]) -> None:
 
 
 def _note_nested(name: str, found: _Found) -> None:
-    if _kind(name)[1]:
+    if kind_of(name)[1]:
         found.refuse(name, "an archive inside the archive")
 
 
@@ -314,7 +374,7 @@ def _read_tar(path: Path, found: _Found) -> None:
                 continue
             name, long_name = found.path(long_name or info.name), ""
             if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
-                if name.endswith(".py"):
+                if name.endswith(found.suffix):
                     _add_member(found, name, tar, info.size, padded)
                     continue
                 if name:
@@ -376,7 +436,7 @@ class _Stream:
 
 def _read_unknown(path: Path, found: _Found) -> None:
     raise _Refused(
-        f"is an archive of a kind that is not read here: unpack it into a folder {_kind(path.name)[0]}"
+        f"is an archive of a kind that is not read here: unpack it into a folder {kind_of(path.name)[0]}"
         " beside it, or ask for a .zip"
     )
 

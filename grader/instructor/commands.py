@@ -1,4 +1,4 @@
-"""The instructor's commands: `grade all` and `grade release`. Not part of a student's kit."""
+"""The instructor's commands: `grade all`, `grade release`, and those of a course. Not part of a student's kit."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from grader.instructor.course.commands import course_app, feedback
+from grader.instructor.course.layout import find_course
 from grader.usage import complete_task, fail, messages, parse_tasks
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -16,13 +18,23 @@ def add_commands(app: typer.Typer) -> None:
     """Add the instructor's commands to the command line."""
     app.command("all")(grade_all)
     app.command("release")(release)
+    app.add_typer(course_app)
+    app.command("feedback")(feedback)
 
 
 def grade_all(
-    submissions: Annotated[Path, typer.Argument(help="A folder with a folder or archive for each student.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where grades.csv and records/ go.")] = Path(
-        "results"
-    ),
+    submissions: Annotated[
+        Path, typer.Argument(help="A folder with a folder or archive for each student, or a course.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where grades.csv and records/ go.",
+            show_default="results, in a course its own",
+        ),
+    ] = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -50,6 +62,8 @@ def grade_all(
     with messages():
         from grader.instructor.batch import command
 
+        course = find_course(submissions)
+        out = out or (course.results if course else Path("results"))
         status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
     raise typer.Exit(status)
 

@@ -25,6 +25,7 @@ ASSIGNMENT = "lenet5"
 NOTEBOOK = "report"
 CONFIG = "nbgrader_config.py"
 COLLECTED = "collected.json"  # in a submission's folder: what was wrong with it as it was handed in
+CLASS_FILE = "class.txt"  # beside the records: the folder of the submissions that they are of
 HANDED_IN = "handed-in.ipynb.txt"  # a notebook that could not be read, as it came
 _MAX_ID = 100  # characters: the gradebook's column takes 128
 

@@ -1,0 +1,197 @@
+"""The course's commands: `grade course init`, `collect`, `publish`, and `grade feedback`.
+
+Imports nbgrader only within a command: `grade --help` answers without it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grader.instructor.course import CourseError
+from grader.usage import fail, messages
+
+course_app = typer.Typer(
+    name="course",
+    help="An nbgrader course around the records: make it, fill it, publish to its gradebook.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_ROOT = Path(__file__).resolve().parents[3]
+_SHOWN = 10
+
+CourseFolder = Annotated[Path, typer.Argument(help="The course's folder.", show_default=False)]
+
+
+@contextlib.contextmanager
+def _course_messages() -> Iterator[None]:
+    with messages():
+        try:
+            yield
+        except CourseError as error:
+            fail(str(error))
+
+
+@course_app.command()
+def init(
+    folder: CourseFolder,
+    course_id: Annotated[str, typer.Option("--id", help="What nbgrader calls the course.")] = "lenet5",
+    due: Annotated[
+        str,
+        typer.Option("--due", help="When it is due, e.g. '2026-05-01 23:59 +0200'.", show_default="never"),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Write configuration, source and release anew; grades stay.")
+    ] = False,
+) -> None:
+    """Make a course that nbgrader and formgrader open as their own, and release the assignment in it."""
+    with _course_messages():
+        from grader.instructor.course.driver import need_nbgrader
+
+        need_nbgrader()
+        from grader.instructor.course.init import init_course
+
+        course = init_course(folder, _ROOT, course_id=course_id, due=due, force=force)
+    print(f"{course.root}: the course is made and the assignment released.")
+    print(
+        f"Who is in the class goes into {course.roster.name}; model answers and mark schemes are in marking.html."
+    )
+    print(f"Next: grade course collect {folder} SUBMISSIONS --roster CLASS.csv")
+
+
+@course_app.command()
+def collect(
+    folder: CourseFolder,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A folder, or a zip of Moodle, Canvas, Blackboard or Gradescope.", show_default=False
+        ),
+    ],
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            "--roster", help="Who is in the class: a CSV with the column id.", show_default="roster.csv"
+        ),
+    ] = None,
+) -> None:
+    """Fill submitted/ with each student's files and the time they came.
+
+    Exit status: 0 when everybody was found on the roster, 1 when somebody was not, 2 for a wrong command.
+    """
+    with _course_messages():
+        from grader.instructor.course.collect import collect as fill
+        from grader.instructor.course.layout import course_in
+
+        done = fill(course_in(folder), sources, roster)
+    count = len(done.students)
+    print(f"{count} submission{'s' if count != 1 else ''} collected, {done.unchanged} of them unchanged.")
+    for student, problems in list(done.problems.items())[:_SHOWN]:
+        _tell(student, f"{problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+    if len(done.problems) > _SHOWN:
+        print(f"and {len(done.problems) - _SHOWN} more with notes: they are in their feedback")
+    _list("Nothing new: a later submission is there already of", done.older)
+    _list("On the roster, and nothing handed in:", done.missing)
+    _list("On no line of the roster, or on two, and left out:", done.unknown)
+    if done.unknown:
+        print(f"Add them to the roster, and collect again: {folder / 'roster.csv'}")
+        raise typer.Exit(1)
+    print(f"Next: grade all {folder}")
+
+
+@course_app.command()
+def publish(folder: CourseFolder) -> None:
+    """Write the records' scores to gradebook.db, and each student's notebook to autograded/. Grades nothing.
+
+    Exit status: 0 when every submission was published with all its scores, 1 when one was not, 2 for a wrong
+    command.
+    """
+    with _course_messages():
+        from grader.instructor.course.layout import course_in
+        from grader.instructor.course.publish import publish_course
+
+        course = course_in(folder)
+        with _progress(len(course.students())) as step:
+            done = publish_course(course, step)
+    print(f"{done.written} published to {course.gradebook}; {done.to_grade} answers wait for a grader.")
+    _list("No verdict on some task, which waits for a grader, too:", done.without_verdict)
+    for refused in done.refused[:_SHOWN]:
+        _tell(refused.student, f"not published: {refused.why}")
+    if len(done.refused) > _SHOWN:
+        print(f"and {len(done.refused) - _SHOWN} more like these")
+    if done.refused or done.without_verdict:
+        raise typer.Exit(1)
+    print(f"Next: grade the answers in formgrader (jupyter lab, in {folder}), then: grade feedback {folder}")
+
+
+def feedback(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A course, or where grade all wrote its records.", show_default="./results"),
+    ] = Path("results"),
+    archive: Annotated[
+        Path | None, typer.Option("--zip", help="Write all pages into one zip, too.", show_default=False)
+    ] = None,
+    release: Annotated[
+        bool, typer.Option("--release", help="Give the pages to nbgrader's exchange (in a course).")
+    ] = False,
+) -> None:
+    """Write each student's feedback page; needs no course, but knows graders' comments where there is one."""
+    with _course_messages():
+        from grader.instructor.course.driver import need_nbgrader
+
+        need_nbgrader()
+        from grader.instructor.course.feedback import (
+            course_feedback,
+            plain_feedback,
+            release_feedback,
+            write_zip,
+        )
+        from grader.instructor.course.layout import find_course
+
+        course = find_course(folder)
+        if release and course is None:
+            fail("--release needs a course with an exchange: grade course init")
+        made = course_feedback(course) if course is not None else plain_feedback(folder, _ROOT)
+        if archive is not None:
+            write_zip(made.pages, archive)
+        if release and course is not None:
+            release_feedback(course)
+    where = f"{folder / 'feedback'}" + ("" if course is None else "/STUDENT/lenet5/report.html")
+    print(f"{len(made.pages)} feedback pages: {where}")
+    if archive is not None:
+        print(f"All in one: {archive}")
+    refused = made.published.refused if made.published is not None else ()
+    for one in refused[:_SHOWN]:
+        _tell(one.student, f"no feedback: {one.why}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _tell(student: str, what: str) -> None:
+    from grader.terminal import clean
+
+    print(f"{clean(student)}: {clean(what)}")
+
+
+def _list(what: str, students: Sequence[str]) -> None:
+    from grader.terminal import clean
+
+    if students:
+        shown = ", ".join(map(clean, students[:_SHOWN]))
+        print(f"{what} {shown}" + (f" and {len(students) - _SHOWN} more" if len(students) > _SHOWN else ""))
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="student", disable=None, leave=False) as bar:
+
+        def step(student: str) -> None:
+            bar.update()
+
+        yield step

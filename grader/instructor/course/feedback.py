@@ -1,0 +1,175 @@
+"""Feedback pages for a class, by nbgrader's own generate_feedback, in one call: its templates compile once.
+
+In a course they are nbgrader's: `feedback/ID/lenet5/report.html`, with what graders wrote. After a plain
+`grade all`, a course of its own is made in a cache folder, from the records and the submissions; nothing is asked of
+anyone, and the pages go beside the records.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.instructor.collect import Handed, find_submissions, read, read_notebooks
+from grader.instructor.course import CourseError
+from grader.instructor.course.collect import choose_notebook
+from grader.instructor.course.driver import api, load_config, quiet, succeed
+from grader.instructor.course.entries import Entry, Refused
+from grader.instructor.course.gradebook import LatePenalty, open_gradebook, renew_late_penalties
+from grader.instructor.course.init import init_course
+from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
+from grader.instructor.course.publish import Published, database_url, publish
+from grader.instructor.records import read_record
+from grader.submission import SubmissionError
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The pages by student, and what was published for them (None in a course, where publishing is a step)."""
+
+    pages: dict[str, Path]
+    published: Published | None = None
+
+
+def course_feedback(course: Course) -> Feedback:
+    """The pages of everybody in the course's `autograded/`. Raises `CourseError`."""
+    students = _autograded(course)
+    if not students:
+        raise CourseError(
+            f"Nothing is published in {course.root} yet, so there is no feedback to write. Run: grade course publish"
+            f" {course.root}"
+        )
+    config = load_config(course)
+    with quiet():
+        course_id = str(config.CourseDirectory.get("course_id", ""))
+        with open_gradebook(database_url(course, config), course_id) as gradebook:
+            renew_late_penalties(gradebook, LatePenalty(config))
+        succeed(api(course).generate_feedback(ASSIGNMENT, force=True), "write the feedback")
+    pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
+    if missing := [student for student, page in pages.items() if not page.is_file()]:
+        raise CourseError(
+            f"nbgrader wrote no feedback for {', '.join(missing[:5])}: run nbgrader generate_feedback"
+        )
+    return Feedback(pages)
+
+
+def _autograded(course: Course) -> list[str]:
+    folder = course.root / "autograded"
+    if not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if (p / ASSIGNMENT / f"{NOTEBOOK}.ipynb").is_file())
+
+
+def plain_feedback(
+    results: Path, repository: Path, on_progress: Callable[[str], None] = lambda student: None
+) -> Feedback:
+    """The pages of a plain `grade all` into `results`, which go to `results/feedback/ID.html`.
+
+    Raises `CourseError` where there are no records, or the submissions are no longer where they were.
+    """
+    if not (results / "records").is_dir():
+        raise CourseError(
+            f"There are no records in {results}. Grade first: grade all SUBMISSIONS; or name the course's folder."
+        )
+    course = _own_course(results, repository)
+    config = load_config(course)
+    published = publish(
+        course,
+        _entries(results),
+        url=database_url(course, config),
+        course_id=str(config.CourseDirectory.get("course_id", "")),
+        config=config,
+        on_progress=on_progress,
+    )
+    if not published.written:
+        why = published.refused[0].why if published.refused else "there is no submission"
+        raise CourseError(f"There is no feedback to write: {why}.")
+    feedback = course_feedback(course)
+    target = results / "feedback"
+    target.mkdir(exist_ok=True)
+    pages = {}
+    for student, page in feedback.pages.items():
+        pages[student] = target / f"{student}.html"
+        shutil.copyfile(page, pages[student])
+    return Feedback(pages, published)
+
+
+def cache_folder() -> Path:
+    """Where courses are kept that nobody asked for: the user's cache folder."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "lenet5-kit" / "courses"
+
+
+def _own_course(results: Path, repository: Path) -> Course:
+    """The course of a folder of results: made once, and anew where the notebook is another."""
+    notebook = (repository / "solutions" / f"{NOTEBOOK}.ipynb").read_bytes()
+    name = hashlib.sha256(str(results.resolve()).encode() + notebook).hexdigest()[:16]
+    course = Course(cache_folder() / name)
+    if not (course.release() / f"{NOTEBOOK}.ipynb").is_file() or not course.gradebook.is_file():
+        shutil.rmtree(course.root, ignore_errors=True)
+        init_course(course.root, repository, course_id="lenet5")
+    shutil.rmtree(course.root / "autograded", ignore_errors=True)  # who is no longer in the class
+    shutil.rmtree(course.root / "feedback", ignore_errors=True)
+    return course
+
+
+def _entries(results: Path) -> Iterator[Entry | Refused]:
+    """The submissions of the last `grade all` with their records."""
+    try:
+        folder = Path((results / CLASS_FILE).read_text(encoding="utf-8").strip())
+        found = find_submissions(folder)
+    except OSError:
+        raise CourseError(
+            f"{results / CLASS_FILE} is not there, which says where the submissions are: run grade all once more."
+        ) from None
+    except SubmissionError as error:
+        raise CourseError(f"The submissions that {results} is of are gone. {error}") from error
+    for handed in found:
+        if handed.path.resolve() != results.resolve():
+            yield _entry(results, handed)
+
+
+def _entry(results: Path, handed: Handed) -> Entry | Refused:
+    submission = read(handed)
+    student = safe_id(handed.student)
+    report = read_record(results / "records", handed.student)
+    if report is None or report.digest != submission.digest:
+        return Refused(student, "its record is not of the files that are there now: run grade all again")
+    notebook, notes = choose_notebook(*read_notebooks(handed))
+    return Entry(student, report, notebook, (*submission.problems, *notes), None, None)
+
+
+# -- handing out --------------------------------------------------------------------------------------
+
+
+def write_zip(pages: dict[str, Path], target: Path) -> None:
+    """One zip with a folder for each student and the page in it; the same pages give the same bytes."""
+    try:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for student, page in sorted(pages.items()):
+                entry = zipfile.ZipInfo(f"{student}/{NOTEBOOK}.html", (1980, 1, 1, 0, 0, 0))
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, page.read_bytes(), zipfile.ZIP_DEFLATED)
+    except OSError as error:
+        raise CourseError(f"{target} cannot be written: {error.strerror}.") from error
+
+
+def release_feedback(course: Course) -> None:
+    """nbgrader's release_feedback: into the exchange, from where students fetch it. Raises `CourseError`."""
+    with quiet():
+        driven = api(course)
+        if driven.exchange_missing:
+            raise CourseError(
+                "There is no exchange here that students could fetch feedback from. Use --zip, or set up nbgrader's"
+                f" exchange in {CONFIG}."
+            )
+        succeed(driven.release_feedback(ASSIGNMENT), "release the feedback")

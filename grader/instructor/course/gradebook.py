@@ -1,0 +1,177 @@
+"""Writes scores to nbgrader's gradebook, by its own models: one student, one transaction.
+
+Automatic scores come from a record and nothing else. What people gave (scores, comments, extra credit, flags,
+extensions) is never touched; a manually graded cell goes back into the queue only where what it judged changed.
+"""
+
+import contextlib
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grader.instructor.course import CourseError
+from grader.instructor.course.answers import Answer
+from grader.instructor.course.driver import need_nbgrader, quiet, scripts_on_path
+from grader.instructor.course.layout import ASSIGNMENT, NOTEBOOK
+
+NO_RESPONSE = "No response."  # nbgrader's own words
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What is known of one submission.
+
+    auto: points by test cell, None where there is no verdict. answers: the cells to fill, and `changed` those of
+    them whose answer is not the one that was published before.
+    """
+
+    student: str
+    timestamp: datetime.datetime | None  # UTC, without a zone, as nbgrader keeps it
+    auto: Mapping[str, float | None]
+    answers: Mapping[str, Answer]
+    changed: frozenset[str]
+
+
+@contextlib.contextmanager
+def open_gradebook(url: str, course_id: str) -> Iterator[Any]:
+    """nbgrader's `Gradebook` at `url`, for one process that writes.
+
+    Raises `CourseError` where it cannot be opened, or is the half of one that a failed first use has left.
+    """
+    need_nbgrader()
+    scripts_on_path()
+    with quiet():
+        from nbgrader.api import Gradebook
+        from sqlalchemy import inspect
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            gradebook = Gradebook(url, course_id)
+        except (SQLAlchemyError, OSError) as error:
+            reason = str(getattr(error, "orig", error)).splitlines()[0]
+            raise CourseError(
+                f"The gradebook {url} cannot be opened ({reason}). Is another program writing to it?"
+            ) from error
+        try:
+            if not inspect(gradebook.engine).has_table("alembic_version"):
+                raise CourseError(
+                    f"The gradebook {url} is half a database: nbgrader stopped while making it. If nothing was "
+                    "graded by hand in it, delete the file and repeat the command; else: nbgrader db upgrade"
+                )
+            yield gradebook
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", error)).splitlines()[0]
+            raise CourseError(
+                f"The gradebook {url} could not be written ({reason}). What was published before is kept; "
+                "the same command goes on from there."
+            ) from error
+        finally:
+            gradebook.close()
+
+
+def require_assignment(gradebook: Any) -> None:
+    """Raise `CourseError` unless the gradebook knows the assignment and its notebook."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        gradebook.find_notebook(NOTEBOOK, ASSIGNMENT)
+    except MissingEntry:
+        raise CourseError(
+            f"The gradebook has no assignment {ASSIGNMENT}: it was not released. Run nbgrader generate_assignment "
+            f"{ASSIGNMENT} in the course's folder, or grade course init"
+        ) from None
+
+
+def save_scores(gradebook: Any, scores: Scores, late_penalty: "LatePenalty | None" = None) -> None:
+    """Write one submission's scores; makes student and submission where they are new."""
+    from nbgrader.api import Comment, Grade, MissingEntry, SubmittedNotebook
+
+    database = gradebook.db
+    gradebook.update_or_create_student(scores.student)
+    try:
+        submission = gradebook.find_submission(ASSIGNMENT, scores.student)
+    except MissingEntry:
+        submission = gradebook.add_submission(ASSIGNMENT, scores.student)
+    submission.timestamp = scores.timestamp
+    (notebook,) = (found for found in submission.notebooks if found.notebook.name == NOTEBOOK)
+    grades = database.query(Grade).filter(Grade.notebook_id == notebook.id).all()
+    names = _cell_names(gradebook)
+    for grade in grades:
+        _save_grade(grade, names[grade.cell_id], scores)
+    for comment in database.query(Comment).filter(Comment.notebook_id == notebook.id):
+        answer = scores.answers.get(names[comment.cell_id])
+        comment.auto_comment = NO_RESPONSE if answer is not None and not answer.answered else None
+    database.flush()
+    if late_penalty is not None:
+        database.expire(notebook)  # its score is computed from the grades
+        found = database.get(SubmittedNotebook, notebook.id)
+        found.late_submission_penalty = late_penalty.of(
+            scores.student, found.score, submission.total_seconds_late
+        )
+    database.commit()
+    database.expunge_all()  # of a class, one student is in memory
+
+
+def _save_grade(grade: Any, name: str, scores: Scores) -> None:
+    if name in scores.auto:
+        before, grade.auto_score = grade.auto_score, scores.auto[name]
+        if grade.auto_score is None:
+            grade.needs_manual_grade = grade.manual_score is None or grade.needs_manual_grade
+        elif grade.manual_score is None:
+            grade.needs_manual_grade = False
+        else:  # someone decided otherwise, on another result
+            grade.needs_manual_grade = bool(grade.needs_manual_grade) or before != grade.auto_score
+        return
+    answer = scores.answers.get(name)
+    if answer is None:
+        return
+    grade.auto_score = None if answer.answered else 0.0
+    if grade.manual_score is None:
+        grade.needs_manual_grade = answer.answered
+    else:
+        grade.needs_manual_grade = bool(grade.needs_manual_grade) or name in scores.changed
+
+
+def _cell_names(gradebook: Any) -> dict[str, str]:
+    """The names of the assignment's cells by their ids; asked once of a gradebook."""
+    if not hasattr(gradebook, "grade_cell_names"):
+        from nbgrader.api import BaseCell
+
+        gradebook.grade_cell_names = dict(gradebook.db.query(BaseCell.id, BaseCell.name).all())
+    return gradebook.grade_cell_names
+
+
+class LatePenalty:
+    """The course's policy: nbgrader's plugin, as the course's configuration names it."""
+
+    def __init__(self, config: Any):
+        from nbgrader.preprocessors import AssignLatePenalties
+
+        preprocessor = AssignLatePenalties(config=config)
+        preprocessor.init_plugin()
+        self._plugin = preprocessor.plugin_inst
+
+    def of(self, student: str, score: float, seconds_late: float) -> float | None:
+        """The points to take off, between 0 and the score; None where it is not late, or late costs nothing."""
+        if seconds_late <= 0:
+            return None
+        penalty = self._plugin.late_submission_penalty(student, score, seconds_late)
+        return None if penalty is None else min(max(float(penalty), 0.0), score)
+
+
+def renew_late_penalties(gradebook: Any, late_penalty: LatePenalty) -> None:
+    """Compute every late penalty anew: points given by hand since change what a share of the score is."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        submissions = gradebook.assignment_submissions(ASSIGNMENT)
+    except MissingEntry:
+        return
+    for submission in submissions:
+        late = submission.total_seconds_late
+        if late <= 0 and all(n.late_submission_penalty is None for n in submission.notebooks):
+            continue
+        for notebook in submission.notebooks:
+            notebook.late_submission_penalty = late_penalty.of(submission.student.id, notebook.score, late)
+    gradebook.db.commit()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 _SIDES = (3, 64)  # pixels: less is read from numbers, more is no small picture
 _PANEL = 96  # pixels: about the side of one of the three panels
-_GAP = 6
+_GAP = 10
 
 
 def draw_difference(got: Any, wanted: Any, rtol: float, atol: float) -> str:
@@ -59,7 +59,7 @@ def _panels(got: Tensor, wanted: Tensor) -> Tensor:
     panels.append(torch.stack([torch.ones_like(error), 1 - error, 1 - error], dim=-1))
     zoom = max(1, _PANEL // max(wanted.shape))
     large = [panel.repeat_interleave(zoom, 0).repeat_interleave(zoom, 1) for panel in panels]
-    gap = torch.full((large[0].shape[0], _GAP, 3), 0.8, dtype=error.dtype)
+    gap = torch.full((large[0].shape[0], _GAP, 3), 1.0, dtype=error.dtype)
     return (torch.cat([large[0], gap, large[1], gap, large[2]], dim=1) * 255).round().to(torch.uint8)
 
 

@@ -5,6 +5,7 @@ Reads a course's `submitted/` and its records, and keeps what the answers were w
 
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from grader.instructor.collect import Handed, read
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import Answer
 from grader.instructor.course.layout import NOTEBOOK, Course, collected
-from grader.instructor.records import read_record, record_path, write_whole
+from grader.instructor.records import read_record, record_path
 from grader.report import Report
 
 
@@ -112,7 +113,9 @@ def published_answers(course: Course, student: str) -> dict[str, str]:
 
 
 def keep_answers(course: Course, student: str, answers: Mapping[str, Answer]) -> None:
-    """Note the answers that are in the gradebook now."""
+    """Note the answers that are in the gradebook now; where the note is lost, all count as changed."""
     path = answers_path(course, student)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(answer_digests(answers), indent=1).encode())
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(answer_digests(answers), indent=1), encoding="utf-8")
+    os.replace(temporary, path)

@@ -85,10 +85,11 @@ def require_assignment(gradebook: Any) -> None:
 
 def save_scores(gradebook: Any, scores: Scores, late_penalty: "LatePenalty | None" = None) -> None:
     """Write one submission's scores; makes student and submission where they are new."""
-    from nbgrader.api import Comment, Grade, MissingEntry, SubmittedNotebook
+    from nbgrader.api import Comment, Grade, MissingEntry, Student, SubmittedNotebook
 
     database = gradebook.db
-    gradebook.update_or_create_student(scores.student)
+    if database.get(Student, scores.student) is None:
+        gradebook.add_student(scores.student)
     try:
         submission = gradebook.find_submission(ASSIGNMENT, scores.student)
     except MissingEntry:

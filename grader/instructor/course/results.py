@@ -5,6 +5,8 @@ or what came back, nor what the code printed or raised there, since a student's 
 All text is escaped here; nothing of it reaches Markdown or MathJax.
 """
 
+import itertools
+import re
 from typing import Any
 
 from grader.instructor.course.safe import IGNORED_BY_MATHJAX, html_text, image_url
@@ -75,23 +77,24 @@ def _page(name: str, worth: float, task: TaskResult | None, score: float | None)
         hidden = [check for check in task.checks if check.visibility == "hidden"]
         seen: dict[str, str] = {}
         parts += [_public(check, seen) for check in public]
-        parts += [_hidden(check, number, len(hidden)) for number, check in enumerate(hidden, 1)]
+        parts += [_hidden(list(alike)) for _, alike in itertools.groupby(sorted(hidden, key=_shown), _shown)]
     return f'<div class="{IGNORED_BY_MATHJAX}" style="font-size:13px;line-height:1.4">{"".join(parts)}</div>'
 
 
-def _heading(check: CheckResult, what: str) -> str:
-    colour = _COLOURS.get(check.outcome, _RED)
-    mark = _MARKS.get(check.outcome, "✗")
-    earned = f"{points(check.earned)} / {points(check.points)}"
+def _heading(outcome: Outcome, what: str, checks: list[CheckResult]) -> str:
+    colour = _COLOURS.get(outcome, _RED)
+    mark = _MARKS.get(outcome, "✗")
+    earned = f"{points(sum(c.earned for c in checks))} / {points(sum(c.points for c in checks))}"
     return (
-        f'<div style="margin-top:6px"><span style="color:{colour};font-weight:bold">{mark} {check.outcome}</span>'
+        f'<div style="margin-top:6px"><span style="color:{colour};font-weight:bold">{mark} {outcome}</span>'
         f" &nbsp;{what} <span style='color:#57606a'>({earned})</span></div>"
     )
 
 
 def _public(check: CheckResult, seen: dict[str, str]) -> str:
     name = check.id.split("/", 1)[1]
-    heading = _heading(check, f"<code>{html_text(name)}</code> {html_text(check.title)}")
+    title = re.sub("`([^`]+)`", r"<code>\1</code>", html_text(check.title))
+    heading = _heading(check.outcome, f"<code>{html_text(name)}</code> {title}", [check])
     if check.outcome in (Outcome.PASSED, Outcome.SKIPPED):
         return heading
     cause = check.message + check.location
@@ -106,11 +109,18 @@ def _public(check: CheckResult, seen: dict[str, str]) -> str:
     return heading + _table(rows) + _picture(check)
 
 
-def _hidden(check: CheckResult, number: int, count: int) -> str:
-    heading = _heading(check, f"check at grading, {number} of {count}")
-    if check.outcome is Outcome.PASSED:
+def _shown(check: CheckResult) -> tuple[bool, str, str]:
+    """All that is shown of a hidden check; those that passed come first."""
+    return check.outcome is not Outcome.PASSED, check.outcome, check.diagnosis
+
+
+def _hidden(alike: list[CheckResult]) -> str:
+    """Hidden checks of which the same is shown."""
+    outcome, count = alike[0].outcome, len(alike)
+    heading = _heading(outcome, f"{count} check{'s' if count > 1 else ''} at grading", alike)
+    if outcome is Outcome.PASSED:
         return heading
-    return heading + _table([("found", _AT_GRADING.get(check.outcome, "")), ("likely", check.diagnosis)])
+    return heading + _table([("found", _AT_GRADING.get(outcome, "")), ("likely", alike[0].diagnosis)])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -89,16 +89,19 @@ def _merged(found: list[Found]) -> list[Found]:
 
 
 def _only_folder(folder: Path) -> Path:
-    """The folder itself, or the only one in it: zips often hold one folder around everything."""
+    """The folder itself, or the only one in it: zips often hold one folder around everything.
+
+    A single student's own folder is no such one.
+    """
     inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inside) == 1 and inside[0].is_dir():
-        deeper = inside[0]
-        names = {path.name for path in deeper.iterdir()}
-        if _METADATA in names or not names & {f"{module}.py" for module in MODULES}:
-            return (
-                deeper if any(path.is_dir() or kind_of(path.name)[1] for path in deeper.iterdir()) else folder
-            )
-    return folder
+    if len(inside) != 1 or not inside[0].is_dir():
+        return folder
+    names = {path.name for path in inside[0].iterdir()}
+    if _METADATA in names:
+        return inside[0]
+    students = [path for path in inside[0].iterdir() if path.is_dir() or kind_of(path.name)[1]]
+    own = names & {"student", *(f"{module}.py" for module in MODULES)}
+    return inside[0] if len(students) > 1 and not own else folder
 
 
 # -- zips ---------------------------------------------------------------------------------------------

@@ -81,7 +81,9 @@ def _generate(course: Course, students: Sequence[str]) -> None:
             for result in pool.map(_generate_without, [driven] * jobs, shares):
                 succeed(result, "write the feedback")
         except BrokenProcessPool:
-            raise CourseError("A process that wrote feedback ended: is there enough memory? Run it again.") from None
+            raise CourseError(
+                "A process that wrote feedback ended: is there enough memory? Run it again."
+            ) from None
 
 
 def _generate_without(driven: Any, others: Collection[str]) -> dict[str, Any]:

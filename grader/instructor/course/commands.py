@@ -40,7 +40,11 @@ def init(
     course_id: Annotated[str, typer.Option("--id", help="What nbgrader calls the course.")] = "lenet5",
     due: Annotated[
         str,
-        typer.Option("--due", help="When it is due, e.g. '2026-05-01 23:59 +0200'.", show_default="never"),
+        typer.Option(
+            "--due",
+            help="When it is due, e.g. '2026-05-01 23:59 +0200'; UTC without a zone.",
+            show_default="never",
+        ),
     ] = "",
     force: Annotated[
         bool, typer.Option("--force", help="Write configuration, source and release anew; grades stay.")

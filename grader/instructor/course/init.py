@@ -5,6 +5,7 @@ students as they are. What is there already is never overwritten without being a
 handed in and what was graded never are.
 """
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,10 @@ def init_course(
 ) -> Course:
     """Make the course in `folder`, and release the assignment in it.
 
-    due: when it is due, as nbgrader reads times ("2026-05-01 23:59 +0200"), "" for never. force: write
+    due: when it is due ("2026-05-01 23:59 +0200"; UTC without a zone), "" for never. force: write
     configuration, header, source and release anew. Raises `CourseError`.
     """
+    when = due_date(due)
     course = Course(folder.resolve())
     if course.config.exists() and not force:
         raise CourseError(
@@ -79,7 +81,7 @@ def init_course(
         _write(course, repository, course_id, force)
     except OSError as error:
         raise CourseError(f"{folder} cannot be written: {error.strerror} ({error.filename}).") from error
-    release(course, due)
+    release(course, when)
     return course
 
 
@@ -111,21 +113,30 @@ def _write(course: Course, repository: Path, course_id: str, force: bool) -> Non
     )
 
 
-def release(course: Course, due: str = "") -> None:
-    """nbgrader's generate_assignment, and the due date. Raises `CourseError`."""
+def release(course: Course, due: datetime.datetime | None = None) -> None:
+    """nbgrader's generate_assignment, and the due date (UTC without a zone). Raises `CourseError`."""
     with quiet():
         driven = api(course)
         succeed(driven.generate_assignment(ASSIGNMENT, force=True), f"release {ASSIGNMENT}")
-        if due:
-            from dateutil.parser import ParserError
+        if due is not None:
+            with driven.gradebook as gradebook:
+                gradebook.update_or_create_assignment(ASSIGNMENT, duedate=due)
 
-            try:
-                with driven.gradebook as gradebook:
-                    gradebook.update_or_create_assignment(ASSIGNMENT, duedate=due)
-            except (ParserError, ValueError) as error:
-                raise CourseError(
-                    f"--due {due}: this is no time. Write one like 2026-05-01 23:59 +0200."
-                ) from error
+
+def due_date(text: str) -> datetime.datetime | None:
+    """A time in UTC without a zone, as nbgrader keeps it; one that names no zone is UTC. None for "".
+
+    nbgrader itself takes the zone +0200 for 200 seconds. Raises `CourseError`.
+    """
+    from dateutil.parser import ParserError, parse
+
+    if not text:
+        return None
+    try:
+        time = parse(text)
+    except (ParserError, ValueError, OverflowError) as error:
+        raise CourseError(f"--due {text}: this is no time. Write one like 2026-05-01 23:59 +0200.") from error
+    return time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _header(course_id: str) -> dict[str, Any]:

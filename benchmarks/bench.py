@@ -21,6 +21,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import course as our_course
 import memory
 import nbgrader_course
 import notebooks
@@ -38,6 +39,7 @@ CLASS = 100
 STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
 LARGE, RECORDS = 400, 500
+BESIDE = 10  # students from submissions to feedback, beside nbgrader
 GRADED = (0, 1)  # exit statuses of `grade`: something may fail, and does in the sample class
 
 _ADAM_STEP = """\
@@ -287,6 +289,101 @@ def measure_records(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_course(scratch: Path) -> list[Section]:
+    notebooks.make_environment()
+    small = _course(scratch / "small", range(BESIDE))
+    theirs = scratch / "nbgrader"
+    nbgrader_course.make_course(theirs, range(BESIDE))
+    fresh = itertools.count()
+
+    def ours() -> float:
+        course = scratch / f"small{next(fresh)}"
+        shutil.copytree(small.parent / "course", course)
+        commands = our_course.steps(grade()[0], course, small)
+        return sum(seconds(commands[name], cwd=ROOT) for name in ("all", "publish", "feedback")) / BESIDE
+
+    def nbgrader() -> float:
+        both = (nbgrader_course.autograde_command(), nbgrader_course.feedback_command())
+        return sum(seconds(command, cwd=theirs, env=notebooks.environ()) for command in both) / BESIDE
+
+    beside = in_turn({"ours": ours, "nbgrader": nbgrader}, rounds=3)
+    ratio = beside["nbgrader"].over(beside["ours"])
+
+    large = _course(scratch / "large", range(RECORDS))
+    commands = our_course.steps(grade()[0], large.parent / "course", large)
+    whole = seconds(commands["all"], cwd=ROOT) / RECORDS
+    found = in_turn(
+        {
+            name: lambda name=name: seconds(commands[name], cwd=ROOT) / RECORDS
+            for name in ("publish", "feedback")
+        },
+        rounds=3,
+        warm_up=False,
+    )
+    total = whole + found["publish"].median + found["feedback"].median
+    peaks = {
+        name: our_course.peak_memory(commands[name], ROOT, environ()) for name in ("publish", "feedback")
+    }
+    peak = max(peaks.values())
+    return [
+        Section(
+            f"An nbgrader course of {RECORDS}",
+            "Wall time for each student, nbgrader's import included. Every second report has all answers and"
+            " figures. The first `publish` makes the students' rows, further ones find them. Memory: the command and"
+            " its child processes together, shared pages counted for each.",
+            tuple(" ".join(["grade", *commands[name][1:-1], "COURSE"]) for name in ("publish", "feedback")),
+            (
+                at_most(
+                    "`grade course publish`",
+                    found["publish"].median,
+                    0.1,
+                    found["publish"].text(" s", 3),
+                    " s",
+                ),
+                at_most(
+                    "`grade feedback`", found["feedback"].median, 0.15, found["feedback"].text(" s", 3), " s"
+                ),
+                Row("from submissions to feedback: `grade all`, then these two", f"{total:.3f} s"),
+                at_most(
+                    "memory",
+                    peak,
+                    500,
+                    f"{peak:.0f} MB ({', '.join(f'{n} {p:.0f}' for n, p in peaks.items())})",
+                    " MB",
+                ),
+            ),
+        ),
+        Section(
+            f"From submissions to feedback, beside nbgrader, {BESIDE} students",
+            "Wall time for each student. Ours: `grade all` from nothing, `grade course publish`, `grade feedback`."
+            " nbgrader's: `autograde` with its kernel on the same tasks (`benchmarks/plain_tests.py`), and"
+            " `generate_feedback`. They take turns.",
+            (
+                "grade all COURSE --jobs 2; grade course publish COURSE; grade feedback COURSE",
+                "nbgrader autograde lenet5 --force; nbgrader generate_feedback lenet5 --force",
+            ),
+            (
+                Row("ours", beside["ours"].text(" s")),
+                Row("nbgrader's", beside["nbgrader"].text(" s")),
+                at_least("nbgrader's / ours", ratio.median, 20, ratio.text(digits=1)),
+                Row(
+                    f"nbgrader's for {BESIDE} / ours for {RECORDS}",
+                    f"{beside['nbgrader'].median / total:.1f}",
+                ),
+            ),
+        ),
+    ]
+
+
+def _course(folder: Path, students: range) -> Path:
+    """A course in `folder/course` with these students' submissions collected; the submissions' folder."""
+    submissions = folder / "class"
+    our_course.write_submissions(submissions, students)
+    run_grade("course", "init", folder / "course")
+    seconds(our_course.steps(grade()[0], folder / "course", submissions)["collect"], cwd=ROOT)
+    return submissions
+
+
 def measure_help(scratch: Path) -> list[Section]:
     times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
     return [
@@ -305,6 +402,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "watch": measure_watch,
     "class": measure_class,
     "records": measure_records,
+    "course": measure_course,
 }
 
 
@@ -379,7 +477,7 @@ def main() -> int:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
             sections += SECTIONS[name](Path(scratch))
-        if name == "class":
+        if name in ("class", "course") and not about[-1].startswith("beside"):
             about.append(f"beside: {other_versions()}")
     command = " ".join(["python benchmarks/bench.py", *sys.argv[1:]])
     text = page(about, sections, command)

@@ -60,6 +60,11 @@ def autograde_command() -> list[str]:
     return [str(BIN / "nbgrader"), "autograde", ASSIGNMENT, "--force"]
 
 
+def feedback_command() -> list[str]:
+    """Writes the whole class's feedback again."""
+    return [str(BIN / "nbgrader"), "generate_feedback", ASSIGNMENT, "--force"]
+
+
 def api_seconds(folder: Path, students: range) -> float:
     """Seconds for each student when nbgrader is driven in-process, its import not counted."""
     names = [f"student{number:04}" for number in students]

@@ -161,12 +161,12 @@ def feedback(
         made = course_feedback(course) if course is not None else plain_feedback(folder, _ROOT)
         if archive is not None:
             write_zip(made.pages, archive)
-        if release and course is not None:
-            release_feedback(course)
+        without = release_feedback(course, made.pages) if release and course is not None else []
     where = f"{folder / 'feedback'}" + ("" if course is None else "/STUDENT/lenet5/report.html")
     print(f"{len(made.pages)} feedback pages: {where}")
     if archive is not None:
         print(f"All in one: {archive}")
+    _list("Not released, since they did not hand in through the exchange:", without)
     refused = made.published.refused if made.published is not None else ()
     for one in refused[:_SHOWN]:
         _tell(one.student, f"no feedback: {one.why}")

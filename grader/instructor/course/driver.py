@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,24 @@ def need_nbgrader() -> None:
             "This needs nbgrader, which is not installed here. Install the instructor's extras: "
             'pip install -e ".[instructor]"  (or: make setup)'
         )
+    _import_lightly()
+
+
+def _import_lightly() -> None:
+    """Import nbgrader without a grammar of internationalised addresses that jsonschema would compile on the way.
+
+    That is a third of the whole import, and the schema of notebooks has no such addresses.
+    """
+    if "nbgrader" in sys.modules or "jsonschema" in sys.modules:
+        return
+    before = sys.modules.get("rfc3987_syntax")
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # its import fails, which jsonschema foresees
+    try:
+        import nbgrader  # noqa: F401
+    finally:
+        del sys.modules["rfc3987_syntax"]
+        if before is not None:
+            sys.modules["rfc3987_syntax"] = before
 
 
 def scripts_on_path() -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -202,8 +202,19 @@ def write_zip(pages: dict[str, Path], target: Path) -> None:
         raise CourseError(f"{target} cannot be written: {error.strerror}.") from error
 
 
-def release_feedback(course: Course) -> None:
-    """nbgrader's release_feedback: into the exchange, from where students fetch it. Raises `CourseError`."""
+def release_feedback(course: Course, pages: Mapping[str, Path]) -> list[str]:
+    """nbgrader's release_feedback: into the exchange, from where students fetch it.
+
+    Gives the students whose submission did not come through the exchange: nobody could fetch theirs. Raises
+    `CourseError` where that is all of them, or there is no exchange.
+    """
+    needed = ("submission_secret.txt", "timestamp.txt")  # which nbgrader submit writes
+    without = [s for s, page in pages.items() if not all((page.parent / name).is_file() for name in needed)]
+    if len(without) == len(pages):
+        raise CourseError(
+            "No submission came through nbgrader's exchange, so nobody could fetch feedback from it. Hand the pages out"
+            " with --zip"
+        )
     with quiet():
         driven = api(course)
         if driven.exchange_missing:
@@ -211,4 +222,6 @@ def release_feedback(course: Course) -> None:
                 "There is no exchange here that students could fetch feedback from. Use --zip, or set up nbgrader's"
                 f" exchange in {CONFIG}."
             )
+        driven.coursedir.student_id_exclude = ",".join(without)
         succeed(driven.release_feedback(ASSIGNMENT), "release the feedback")
+    return without

@@ -1,6 +1,7 @@
 """`grade release`: the stubs, and the student's kit, in which there is no solution and no hidden check."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,8 @@ from conftest import ROOT, SOLUTIONS
 
 from grader.assignment import MODULES, TASKS, TOTAL_POINTS
 from grader.examine import examine
-from grader.instructor import release
+from grader.instructor import release, report_notebook
+from grader.instructor.course import CourseError
 from grader.instructor.handout import render
 from grader.instructor.release import ReleaseError, make_stub
 from grader.outcomes import Outcome
@@ -116,14 +118,13 @@ def test_a_marker_in_doubt_is_refused(source: list[str], where: str, mend: str) 
 def test_student_is_what_release_makes(tmp_path: Path) -> None:
     release.write_student(SOLUTIONS, tmp_path)
     made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    committed = {path.name: path.read_text(encoding="utf-8") for path in STUDENT.glob("*.py")}
-    assert sorted(made) == sorted(FILES)
+    committed = {path.name: (STUDENT / path.name).read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert sorted(made) == sorted([*FILES, "report.ipynb"])
     assert committed == made, "run `grade release` and commit student/"
 
 
-def test_student_loses_old_files_and_keeps_the_notebook(tmp_path: Path) -> None:
+def test_student_loses_old_files(tmp_path: Path) -> None:
     (tmp_path / "gone.py").write_text("old = 1\n")
-    (tmp_path / "report.ipynb").write_text("{}")
     release.write_student(SOLUTIONS, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "report.ipynb"])
 
@@ -138,6 +139,73 @@ def test_no_line_of_a_solution_is_in_student(name: str) -> None:
         elif inside and line.strip():
             solution.add(line.strip())
     assert not stub & solution
+
+
+def test_no_line_of_a_model_answer_or_mark_scheme_is_in_the_students_notebook() -> None:
+    text = (STUDENT / "report.ipynb").read_text(encoding="utf-8")
+    answers = set(report_notebook.answer_lines(SOLUTIONS / "report.ipynb"))
+    assert len(answers) > 100
+    assert not answers & set(report_notebook.notebook_lines(text.encode()))
+    assert "Mark scheme" not in text
+    assert not re.search(r'"outputs": \[\n', text), "outputs of the author's run"
+
+
+def test_the_notebooks_cells_have_nbgraders_metadata_and_the_assignments_points() -> None:
+    cells = json.loads((STUDENT / "report.ipynb").read_text(encoding="utf-8"))["cells"]
+    about = {cell["metadata"]["nbgrader"]["grade_id"]: cell["metadata"]["nbgrader"] for cell in cells}
+    tests = {name: one["points"] for name, one in about.items() if one["grade"] and not one["solution"]}
+    written = {name: one["points"] for name, one in about.items() if one["grade"] and one["solution"]}
+    assert tests == {task.name: task.points for task in TASKS}
+    assert written == report_notebook.WRITTEN
+    assert (sum(tests.values()), sum(written.values())) == (55, 45)
+    assert all(about[name]["locked"] for name in tests)
+    assert {one["schema_version"] for one in about.values()} == {3}
+    for cell in cells:
+        if cell["metadata"]["nbgrader"]["grade_id"] in tests:
+            assert "".join(cell["source"]) == f'check("{cell["metadata"]["nbgrader"]["grade_id"]}")'
+
+
+def notebook_with(path: Path, grade_id: str, **changes: object) -> Path:
+    """The author's notebook with one cell changed; `points` is of its metadata."""
+    made = json.loads((SOLUTIONS / "report.ipynb").read_text(encoding="utf-8"))
+    (cell,) = (cell for cell in made["cells"] if cell["metadata"]["nbgrader"]["grade_id"] == grade_id)
+    for name, value in changes.items():
+        (cell["metadata"]["nbgrader"] if name in cell["metadata"]["nbgrader"] else cell)[name] = value
+    path.write_text(json.dumps(made), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("grade_id", "changes", "says"),
+    [
+        ("conv2d", {"points": 5}, "the graded cell conv2d has 5 points and should have 6"),
+        ("a1", {"points": 9}, "the graded cell a1 has 9 points and should have 8"),
+        ("b", {"grade_id": "b2"}, "the graded cell b2? has"),
+        ("a2", {"cell_type": "raw"}, "nbgrader cannot make the student's version"),
+        (
+            "a1-question",
+            {"source": "**Dropout.** In training each activation is set to 0 with probability $p$"},
+            None,
+        ),
+        ("a1-question", {"source": "What?\n### BEGIN SOLUTION\nThis.\n### END SOLUTION"}, "Solution region"),
+    ],
+)
+def test_a_notebook_in_doubt_is_not_released(
+    tmp_path: Path, grade_id: str, changes: dict[str, object], says: str | None
+) -> None:
+    path = notebook_with(tmp_path / "report.ipynb", grade_id, **changes)
+    if says is None:
+        assert report_notebook.student_notebook(path)  # a line that stands elsewhere, too, is no secret
+        return
+    with pytest.raises(CourseError, match=says):
+        report_notebook.student_notebook(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"cells": 1}'])
+def test_a_notebook_that_cannot_be_read_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "report.ipynb").write_bytes(data)
+    with pytest.raises(CourseError, match="cannot be read"):
+        report_notebook.student_notebook(tmp_path / "report.ipynb")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -209,7 +277,7 @@ def test_kit_holds_what_a_student_needs_and_nothing_else(contents: dict[str, byt
     }
     assert {path for path in grader if path.startswith("grader/checks/public/")}
     assert set(contents) == {
-        *(f"student/{name}" for name in FILES),
+        *(f"student/{name}" for name in (*FILES, "report.ipynb")),
         *grader,
         *figures,
         *("grader/py.typed", "grader/checks/expectations.npz", "datasets.py"),
@@ -233,12 +301,24 @@ def test_kit_is_the_same_each_time(kit: Path, tmp_path: Path) -> None:
     assert release.write_kit(ROOT, tmp_path).read_bytes() == kit.read_bytes()
 
 
-@pytest.mark.parametrize("source", ["solutions/lenet.py", "grader/instructor/checks/test_layers.py"])
+@pytest.mark.parametrize(
+    "source", ["solutions/lenet.py", "solutions/report.ipynb", "grader/instructor/checks/test_layers.py"]
+)
 def test_a_line_of_a_solution_or_hidden_check_stops_the_release(source: str) -> None:
     secret = release.secret_lines(ROOT)
     line = next(line for line, origin in secret.items() if origin == source)
     with pytest.raises(ReleaseError, match=re.escape(f"HANDOUT.md:2 would give away a line of {source}")):
         release.refuse_leaks({"HANDOUT.md": f"Tip:\n    {line}\n".encode()}, secret)
+
+
+def test_a_line_of_a_solution_in_a_notebook_stops_the_release() -> None:
+    secret = release.secret_lines(ROOT)
+    line = next(line for line, origin in secret.items() if origin == "solutions/layers.py")
+    kit = {"student/report.ipynb": json.dumps({"cells": [{"source": [f"  {line}\n"]}]}).encode()}
+    with pytest.raises(
+        ReleaseError, match=r"student/report.ipynb:\d+ would give away a line of solutions/layers"
+    ):
+        release.refuse_leaks(kit, secret)
 
 
 @pytest.mark.parametrize("name", ["grader/instructor/mistakes.py", "solutions/layers.py", "tests/mutants.py"])

@@ -337,7 +337,7 @@ class Live(HTMLParser):
             allowed = {
                 "href": r"(https?|mailto):.*",
                 "src": r"data:image/(png|jpeg);base64,[\w+/=]*",
-                "style": r"text-align:\w+",
+                "style": r"text-align:\w+|overflow-wrap:anywhere;overflow-x:auto",
                 "class": "tex2jax_ignore mathjax_ignore",
             }.get(
                 name,

@@ -82,7 +82,8 @@ def html_text(value: str, limit: int = MAX_TEXT) -> str:
 def one_line(html: str) -> str:
     """HTML as a single line in which Markdown and TeX find nothing to interpret; it shows the same."""
     line = html.strip().replace("\r", "").replace("\n", "&#10;").replace("$", "&#36;").replace("\\", "&#92;")
-    return f'<div class="{IGNORED_BY_MATHJAX}">{line}</div>'
+    # a word or a formula of any length stays within its cell
+    return f'<div class="{IGNORED_BY_MATHJAX}" style="overflow-wrap:anywhere;overflow-x:auto">{line}</div>'
 
 
 # -- Markdown -----------------------------------------------------------------------------------------

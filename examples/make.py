@@ -117,10 +117,18 @@ SOME_ANSWERS = report(
     "(w * x[i : i + k, j : j + k]).sum()\n```",
     a2="Learning the *training* set by heart. Dropout and augmentation help.",
 )
-MODEL_ANSWERS: Files = {"report.ipynb": (SOLUTIONS / "report.ipynb").read_text("utf-8")}
+
+
+def model_report() -> Files:
+    """The author's notebook as a student would hand it in, without the mark schemes."""
+    notebook = json.loads((SOLUTIONS / "report.ipynb").read_text("utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"]).partition("\n**Mark scheme")[0]
+    return {"report.ipynb": json.dumps(notebook, indent=1)}
+
 
 FOLDERS: dict[str, Files] = {
-    "ada": {**SOLVED, **MODEL_ANSWERS},
+    "ada": {**SOLVED, **model_report()},
     "ben": {**STUBS, **report()},
     "chloe": {**STUBS, "layers.py": SOLVED["layers.py"], "lenet.py": SOLVED["lenet.py"]},
     "dan": changed("layers.py", ("windows, weight)", "windows, weight.flip(-2, -1))")),

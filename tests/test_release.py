@@ -165,10 +165,10 @@ def test_the_notebooks_cells_have_nbgraders_metadata_and_the_assignments_points(
             assert "".join(cell["source"]) == f'check("{cell["metadata"]["nbgrader"]["grade_id"]}")'
 
 
-def notebook_with(path: Path, grade_id: str, **changes: object) -> Path:
+def notebook_with(path: Path, name_of_cell: str, **changes: object) -> Path:
     """The author's notebook with one cell changed; `points` is of its metadata."""
     made = json.loads((SOLUTIONS / "report.ipynb").read_text(encoding="utf-8"))
-    (cell,) = (cell for cell in made["cells"] if cell["metadata"]["nbgrader"]["grade_id"] == grade_id)
+    (cell,) = (cell for cell in made["cells"] if cell["metadata"]["nbgrader"]["grade_id"] == name_of_cell)
     for name, value in changes.items():
         (cell["metadata"]["nbgrader"] if name in cell["metadata"]["nbgrader"] else cell)[name] = value
     path.write_text(json.dumps(made), encoding="utf-8")
@@ -181,7 +181,7 @@ def notebook_with(path: Path, grade_id: str, **changes: object) -> Path:
         ("conv2d", {"points": 5}, "the graded cell conv2d has 5 points and should have 6"),
         ("a1", {"points": 9}, "the graded cell a1 has 9 points and should have 8"),
         ("b", {"grade_id": "b2"}, "the graded cell b2? has"),
-        ("a2", {"cell_type": "raw"}, "nbgrader cannot make the student's version"),
+        ("a2", {"source": "### BEGIN SOLUTION\nx"}, "nbgrader cannot make the student's version.*[Nn]o end"),
         (
             "a1-question",
             {"source": "**Dropout.** In training each activation is set to 0 with probability $p$"},

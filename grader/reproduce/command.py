@@ -125,8 +125,8 @@ def _load(dataset: str, data_dir: str | None) -> None:
         source(dataset, data_dir)
     except DatasetError as error:
         raise KitError(
-            f"{error} With --data-dir FOLDER the data sets are taken from there; with --drawn the same "
-            "experiments run on digits drawn on the spot."
+            f"{error} On the command line that is --data-dir FOLDER; --drawn runs the same experiments on drawn "
+            "digits."
         ) from error
 
 

@@ -38,7 +38,7 @@ class Setting:
     weight_decay: float = 0.0
 
     def __str__(self) -> str:
-        return f"lr {_short(self.lr)}, wd {_short(self.weight_decay)}"
+        return f"lr {short(self.lr)}, wd {short(self.weight_decay)}"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Run:
     @property
     def key(self) -> str:
         """A name for the run, unique, fit for a file: what determines the result, without how long it lasts."""
-        parts = [self.experiment, self.dataset, f"lr{_short(self.setting.lr)}"]
-        parts.append(f"wd{_short(self.setting.weight_decay)}")
+        parts = [self.experiment, self.dataset, f"lr{short(self.setting.lr)}"]
+        parts.append(f"wd{short(self.setting.weight_decay)}")
         if self.trained_on != Images.POSITIVE:
             parts.append(self.trained_on)
         if self.remedy is not None:
@@ -103,7 +103,7 @@ class Run:
         return asdict(self) | {"key": self.key, "label": self.label}
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """0.0005 as 5e-4, as people write it."""
     if number == 0:
         return "0"

@@ -34,6 +34,11 @@ class ImageSet:
     split: Split
     statistics: Statistics
 
+    def normalised(self) -> Tensor:
+        """The images as a network gets them: float32 `(N, C, 32, 32)`."""
+        both = Dataset("", (), self.split, self.split)
+        return datasets.normalise(both, self.statistics.mean, self.statistics.std).test.images
+
 
 @dataclass(frozen=True, eq=False)
 class RunImages:

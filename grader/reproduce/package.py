@@ -5,13 +5,14 @@ for one's own code.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from grader.outcomes import KitError
 from grader.submission import read_folder
@@ -35,6 +36,13 @@ class Package:
             raise KitError(
                 _first(f"LeNet5(in_channels={in_channels}, image_size={image_size})", error)
             ) from error
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Logits `(N, classes)`, on the CPU, of normalised images `(N, C, H, W)`; the model is not touched."""
+    asked = deepcopy(model).to(device).eval()
+    return torch.cat([asked(few.to(device)).cpu() for few in images.split(500)])
 
 
 def load_package(folder: Path) -> Package:

@@ -17,11 +17,10 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-import datasets
 from grader.outcomes import KitError
 from grader.reproduce.checkpoint import EpochResult, RunState
-from grader.reproduce.images import ImageSet, RunImages, batch_order
-from grader.reproduce.package import Package
+from grader.reproduce.images import RunImages, batch_order
+from grader.reproduce.package import Package, logits_of
 
 
 class Stop(Exception):
@@ -57,16 +56,20 @@ def train(
     _, channels, size, _ = images.train.split.images.shape
     model = package.model(run.seed, channels, size)
     model.load_state_dict(dict(state.model))
-    train_set, *test_sets = (_normalised(one) for one in (images.train, *images.tests))
+    train_images, *test_images = (one.normalised() for one in (images.train, *images.tests))
+    train_set = TensorDataset(train_images, images.train.split.labels)
     order = SeededOrder(train_set, run.seed, len(state.history))
     train_loader = DataLoader(train_set, run.batch_size, sampler=order)
-    test_loaders = [DataLoader(test_set, 500) for test_set in test_sets]
+    test_loader = DataLoader(TensorDataset(test_images[0], images.tests[0].split.labels), 500)
     began = time.perf_counter()
 
     def after_epoch(_epoch: int, history: Any) -> None:
         nonlocal state, began
         loss, accuracy = history.train_loss[-1], history.train_accuracy[-1]
-        tests = [measure(model, loader, device) for loader in test_loaders]
+        tests = [
+            _loss_and_accuracy(logits_of(model, pixels, device), test.split.labels)
+            for pixels, test in zip(test_images, images.tests, strict=True)
+        ]
         now = time.perf_counter()
         result = EpochResult(
             float(loss),
@@ -76,9 +79,16 @@ def train(
             now - began,
         )
         began = now
-        tensors, steps = optimizer.averages(model)
+        exp_avg, exp_avg_sq, steps = optimizer.averages(model)
         weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-        state = replace(state, model=weights, history=(*state.history, result), steps=steps, **tensors)
+        state = replace(
+            state,
+            model=weights,
+            history=(*state.history, result),
+            steps=steps,
+            exp_avg=exp_avg,
+            exp_avg_sq=exp_avg_sq,
+        )
         on_epoch(state)
         if state.finished:
             raise Stop
@@ -88,7 +98,7 @@ def train(
             package.fit(
                 model,
                 train_loader,
-                test_loaders[0],
+                test_loader,
                 lr=run.setting.lr,
                 weight_decay=run.setting.weight_decay,
                 max_epochs=run.max_epochs - len(state.history),
@@ -114,25 +124,8 @@ def train(
     return state
 
 
-@torch.no_grad()
-def measure(model: nn.Module, loader: DataLoader, device: torch.device) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over a loader, in evaluation mode; the model's mode is put back."""
-    was_training = model.training
-    model.eval()
-    loss, right, count = 0.0, 0, 0
-    for images, labels in loader:
-        logits, labels = model(images.to(device)), labels.to(device)
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        right += int((logits.argmax(dim=1) == labels).sum())
-        count += len(labels)
-    model.train(was_training)
-    return loss / count, right / count
-
-
-def _normalised(images: ImageSet) -> TensorDataset:
-    one = datasets.Dataset("", (), images.split, images.split)
-    split = datasets.normalise(one, images.statistics.mean, images.statistics.std).test
-    return TensorDataset(split.images, split.labels)
+def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    return float(F.cross_entropy(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
 
 
 class _Watched:
@@ -141,19 +134,17 @@ class _Watched:
     def __init__(self) -> None:
         self.optimizer: Optimizer | None = None
 
-    def averages(self, model: nn.Module) -> tuple[dict[str, dict[str, Tensor]], int]:
+    def averages(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
         """`exp_avg` and `exp_avg_sq` by parameters' names, and the number of steps; empty, 0 where unknown."""
         states = self.optimizer.state if self.optimizer is not None else {}
-        found: dict[str, dict[str, Tensor]] = {"exp_avg": {}, "exp_avg_sq": {}}
-        steps = 0
-        for name, parameter in model.named_parameters():
-            own = states.get(parameter, {})
-            if not {"step", *found} <= own.keys():
-                return {"exp_avg": {}, "exp_avg_sq": {}}, 0
-            steps = int(own["step"])
-            for kind, tensors in found.items():
-                tensors[name] = own[kind].detach().cpu().clone()
-        return found, steps
+        own = {name: states.get(parameter, {}) for name, parameter in model.named_parameters()}
+        if not all({"step", "exp_avg", "exp_avg_sq"} <= state.keys() for state in own.values()):
+            return {}, {}, 0
+        first, second = (
+            {name: state[kind].detach().cpu().clone() for name, state in own.items()}
+            for kind in ("exp_avg", "exp_avg_sq")
+        )
+        return first, second, max((int(state["step"]) for state in own.values()), default=0)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from datasets import drawn_digits
+from grader.instructor.fast import jobs
 from grader.instructor.fast.adam import Adam
 from grader.instructor.fast.augment import PADDING, augmented, dropout_scales
 from grader.instructor.fast.jobs import ON_CPU, ON_GPU, stacks_of
@@ -15,7 +16,7 @@ from grader.instructor.fast.stack import Shape, Stack, flatten, state_dict
 from grader.instructor.fast.training import StackImages, StackTrainer
 from grader.reference import SOLUTIONS
 from grader.reproduce import teaching
-from grader.reproduce.checkpoint import RunState, begin
+from grader.reproduce.checkpoint import RunFolder, RunState, begin
 from grader.reproduce.experiments import ALL_IMAGES, Images, Remedy, Run, Setting, runs_of
 from grader.reproduce.images import ImageSet, RunImages, images_for, statistics
 from grader.reproduce.package import load_package
@@ -346,6 +347,29 @@ def test_runs_after_other_numbers_of_epochs_are_not_stacked():
     runs = runs_of("mnist", [0])
     stacks = stacks_of(runs, {runs[0].key: 3}, torch.device("cuda"), 2)
     assert [len(stack) for stack in stacks] == [1, 5]
+
+
+def test_a_stack_that_memory_does_not_hold_is_halved_and_loses_nothing(tmp_path, monkeypatch):
+    """With a device that holds two networks; said once for each halving."""
+
+    class TwoAtMost(StackTrainer):
+        def train_epoch(self) -> list[RunState]:
+            if len(self._states) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().train_epoch()
+
+    monkeypatch.setattr(jobs, "StackTrainer", TwoAtMost)
+    monkeypatch.setattr(jobs, "images_for", lambda *_: few_images())
+    runs = [run(setting) for setting in SIX[:3]]
+    said: list[str] = []
+    place = jobs.Place(RunFolder(tmp_path), None, CPU, {})
+    place.folder.create()
+    jobs.train_all(runs, {}, place, lambda _: None, said.append)
+    assert said == ["The GPU's memory does not hold 3 networks at once: going on with 2."]
+    states = place.folder.states()
+    wanted = trained(runs, 3)
+    assert all(largest_difference(states[one.key], wanted[one.key]) < WEIGHTS_FLOAT32 for one in runs)
+    assert all(states[one.key].finished for one in runs)
 
 
 # -- on a GPU -----------------------------------------------------------------------------------------------

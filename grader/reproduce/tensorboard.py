@@ -21,7 +21,9 @@ class Logs:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise KitError("--tensorboard needs the package tensorboard: pip install tensorboard (or: pip install \"lenet5-kit[tensorboard]\")") from error
+            raise KitError(
+                '--tensorboard needs the package tensorboard: pip install tensorboard (or: pip install "lenet5-kit[tensorboard]")'
+            ) from error
         self._folder = folder
         self._new_writer: Any = SummaryWriter
         self._writers: dict[str, Any] = {}

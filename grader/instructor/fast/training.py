@@ -72,12 +72,23 @@ class StackTrainer:
             dim=1,
         ).tolist()
         seconds = (time.perf_counter() - began) / sum(not state.finished for state in self._states)
+        # to the CPU in whole: a copy for each network would be waited for
+        averages = self._adam.exp_avg, self._adam.exp_avg_sq
+        model, exp_avg, exp_avg_sq = (rows.detach().cpu() for rows in (self._stack.parameters, *averages))
         advanced = []
         for net, (loss, accuracy) in enumerate(trained.T.tolist()):
-            if not self._states[net].finished:
+            state = self._states[net]
+            if not state.finished:
                 test_loss, test_accuracy = (tuple(numbers[net] for numbers in each) for each in tested)
                 result = EpochResult(loss, accuracy, test_loss, test_accuracy, seconds)
-                self._states[net] = self._advanced(net, result)
+                self._states[net] = replace(
+                    state,
+                    history=(*state.history, result),
+                    steps=state.steps + self._steps,
+                    model=state_dict(self._shape, model[net]),
+                    exp_avg=state_dict(self._shape, exp_avg[net]),
+                    exp_avg_sq=state_dict(self._shape, exp_avg_sq[net]),
+                )
                 advanced.append(self._states[net])
         self._leave_finished()
         return advanced
@@ -132,6 +143,8 @@ class StackTrainer:
         if training:
             changed += [self._stack.parameters, self._adam.exp_avg, self._adam.exp_avg_sq, self._adam.steps]
         full, rest = divmod(len(batches.images), size)
+        if training:
+            self._steps = full + (rest > 0)
         steps = []
         for count, repeats in ((size, full), (rest, 1)):
             if count and repeats:
@@ -181,19 +194,3 @@ class StackTrainer:
         total = powers.sum(dim=1, keepdim=True)
         self._sums[0] += losses.add_(total.log()).sum(dim=(1, 2), dtype=torch.float64)
         return powers, total, at
-
-    def _advanced(self, net: int, result: EpochResult) -> RunState:
-        """The state of a network after an epoch."""
-
-        def named(rows: Tensor) -> dict[str, Tensor]:
-            return state_dict(self._shape, rows[net].detach().cpu())
-
-        state = self._states[net]
-        return replace(
-            state,
-            model=named(self._stack.parameters),
-            exp_avg=named(self._adam.exp_avg),
-            exp_avg_sq=named(self._adam.exp_avg_sq),
-            steps=int(self._adam.steps),
-            history=(*state.history, result),
-        )

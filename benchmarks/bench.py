@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import course as our_course
 import memory
@@ -27,10 +28,12 @@ import nbgrader_course
 import notebooks
 import otter_course
 import samples
+import training
 from timing import ROUNDS, Times, environ, in_turn, seconds
 from watching import seconds_after_saves
 
 from grader.assignment import TOTAL_POINTS
+from grader.reproduce.experiments import BATCH_SIZE
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -396,6 +399,70 @@ def measure_help(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_training(scratch: Path) -> list[Section]:
+    training.write_mnist(scratch)
+    script = str(ROOT / "benchmarks" / "training.py")
+
+    def number(*arguments: str) -> float:
+        command = [sys.executable, script, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environ(), check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    def at_once(way: str) -> list[float]:
+        with ThreadPoolExecutor(JOBS) as both:
+            return list(both.map(lambda part: number(way, "--part", str(part)), range(JOBS)))
+
+    def ordinary(workers: int) -> float:
+        return number("ordinary", "--folder", str(scratch), "--workers", str(workers))
+
+    rates: list[float] = []
+
+    def floor() -> float:
+        rates.append(sum(at_once("sgemm")))
+        images = training.TRAIN + training.TEST / 3
+        return images * training.FLOP_AN_IMAGE / rates[-1] / 1e9
+
+    found = in_turn(
+        {
+            "ordinary": lambda: ordinary(0),
+            "ordinary, 2 workers": lambda: ordinary(2),
+            "plain": lambda: number("plain"),
+            "stack": lambda: max(at_once("stack")) / 6,
+            "floor": floor,
+        },
+        warm_up=False,
+    )
+    best = min(("ordinary", "ordinary, 2 workers"), key=lambda name: found[name].median)
+    usual, fast = found[best].over(found["stack"]), found["plain"].over(found["stack"])
+    scale = 60_000 / training.TRAIN
+    epochs = {name: Times(tuple(scale * value for value in times.values)) for name, times in found.items()}
+    return [
+        Section(
+            "Training on the processor: six settings of MNIST",
+            f"Seconds of an epoch of 60,000 images and a test on 10,000, for one network; measured on"
+            f" {training.TRAIN:,} drawn digits in MNIST's files and scaled. Batches of {BATCH_SIZE}. The floor is"
+            f" the arithmetic of the network alone, at the rate of large matrix products of two processes of one"
+            f" thread each (median {median(rates):.0f} GFLOP/s).",
+            (
+                "python benchmarks/training.py ordinary --folder MNIST --workers 0 (and 2)",
+                "python benchmarks/training.py plain",
+                "python benchmarks/training.py stack --part 0 & python benchmarks/training.py stack --part 1",
+                "python benchmarks/training.py sgemm & python benchmarks/training.py sgemm",
+            ),
+            (
+                Row("ordinary: PIL, transforms, DataLoader, no workers", epochs["ordinary"].text(" s")),
+                Row("the same with 2 workers", epochs["ordinary, 2 workers"].text(" s")),
+                Row("plain tensors, fused Adam, one network after the other", epochs["plain"].text(" s")),
+                Row("`grade reproduce`: two processes, a stack of three each", epochs["stack"].text(" s")),
+                Row("floor", epochs["floor"].text(" s")),
+                at_least("times as fast as the better ordinary way", usual.median, 4, usual.text()),
+                at_least("times as fast as plain tensors", fast.median, 2.5, fast.text()),
+                Row("times the floor", found["stack"].over(found["floor"]).text()),
+            ),
+        )
+    ]
+
+
 SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "help": measure_help,
     "check": measure_check,
@@ -403,6 +470,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "class": measure_class,
     "records": measure_records,
     "course": measure_course,
+    "training": measure_training,
 }
 
 

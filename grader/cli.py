@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from grader.reproduce.commands import reproduce
 from grader.usage import complete_task, fail, messages, parse_tasks
 
 app = typer.Typer(
@@ -113,6 +114,9 @@ def check(
             debug=pdb,
         )
     raise typer.Exit(status)
+
+
+app.command()(reproduce)
 
 
 def _default_folder() -> Path:

@@ -1,0 +1,51 @@
+"""Adam over a stack of networks, each with a rate, a decay and an L1 penalty of its own.
+
+Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), Algorithm 1, as `torch.optim.Adam` has it:
+weight decay is an L2 penalty, added to the gradient (not AdamW's). The number of steps lies on the device, so
+that a step can be captured in a CUDA graph.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class Adam:
+    """The optimiser's state for parameters `(K, P)`: `exp_avg`, `exp_avg_sq` of the same shape, and `steps`."""
+
+    def __init__(
+        self, parameters: Tensor, lr: Sequence[float], weight_decay: Sequence[float], l1: Sequence[float]
+    ):
+        def column(numbers: Sequence[float]) -> Tensor:
+            return parameters.new_tensor(numbers)[:, None]
+
+        self.parameters = parameters
+        self.exp_avg, self.exp_avg_sq = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        self.steps = torch.zeros((), dtype=torch.float64, device=parameters.device)
+        self._lr, self._weight_decay, self._l1 = column(lr), column(weight_decay), column(l1)
+        self._decays, self._penalises = any(weight_decay), any(l1)
+        self._update = torch.empty_like(parameters)
+
+    def freeze(self, net: int) -> None:
+        """Leave this network's parameters as they are from now on."""
+        self._lr[net] = 0
+
+    def step(self, gradients: Tensor) -> None:
+        """One step down `gradients` `(K, P)`, which are used up."""
+        if self._decays:
+            gradients.addcmul_(self.parameters, self._weight_decay)
+        if self._penalises:
+            gradients.addcmul_(self.parameters.sign(), self._l1)
+        first, second = BETAS
+        self.steps += 1
+        self.exp_avg.lerp_(gradients, 1 - first)
+        self.exp_avg_sq.mul_(second).addcmul_(gradients, gradients, value=1 - second)
+        correction1, correction2 = 1 - first**self.steps, 1 - second**self.steps
+        update = torch.sqrt(self.exp_avg_sq, out=self._update)
+        update.div_(correction2.sqrt().to(update.dtype)).add_(EPSILON)
+        torch.div(self.exp_avg, update, out=update)
+        self.parameters.addcmul_(update, self._lr / correction1.to(update.dtype), value=-1)

@@ -1,0 +1,1 @@
+"""The experiments of the write-up that the assignment follows, run again: `grade reproduce`."""

@@ -272,8 +272,8 @@ def test_kit_holds_what_a_student_needs_and_nothing_else(contents: dict[str, byt
     figures = {f"figures/{path.name}" for path in HANDOUT.glob("figures/*.svg")}
     grader = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "grader").rglob("*.py")
-        if "instructor" not in path.parts
+        for path in (ROOT / "grader").rglob("*")
+        if path.suffix in (".py", ".j2") and "instructor" not in path.parts
     }
     assert {path for path in grader if path.startswith("grader/checks/public/")}
     assert set(contents) == {

@@ -78,6 +78,11 @@ EXPORTS: dict[str, dict[str, bytes]] = {
         "Zoë Yamada_77_assignsubmission_file_/student.zip": zipped(below("student")),
         **below("Carl van Doe_99_assignsubmission_file_/homework"),
     },
+    "Moodle without folders": {
+        **{f"Anna Berg_1234_assignsubmission_file_{name}": data for name, data in FILES.items()},
+        "Zoë Yamada_77_assignsubmission_file_student.zip": zipped(below("student")),
+        "Carl van Doe_99_assignsubmission_file_homework.zip": zipped(FILES),
+    },
     "Canvas": {
         **{f"berganna_1234_{5000 + i}_{name}": data for i, (name, data) in enumerate(FILES.items())},
         "yamadazo_LATE_77_6000_student-1.zip": zipped(below("student")),

@@ -223,7 +223,8 @@ def _chosen(handed: Sequence[Handed], students: Sequence[str] | None) -> set[str
     """The names of the students asked for; a file's whole name ("anna.zip") will do, too."""
     if students is None:
         return {one.student for one in handed}
-    known = {one.path.name: one.student for one in handed} | {one.student: one.student for one in handed}
+    known = {one.path.name: one.student for one in handed if one.kind != "course"}
+    known |= {one.student: one.student for one in handed}
     for name in students:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

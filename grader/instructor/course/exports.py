@@ -1,7 +1,7 @@
 """What learning platforms give an instructor to download, as one submission for each student.
 
     a folder      a folder or archive for each student; or what one of the zips below unpacks to
-    Moodle        "Anna Berg_1234_assignsubmission_file_/layers.py"
+    Moodle        "Anna Berg_1234_assignsubmission_file_/layers.py", or the same without the slash
     Canvas        "berganna_LATE_1234_5678_layers.py", or the same with student.zip
     Blackboard    "gradebook_ML1_aberg_attempt_2026-05-01-12-30-00_student.zip"
     Gradescope    "submission_1234/..." beside submission_metadata.yml
@@ -30,6 +30,7 @@ _CANVAS = re.compile(
     r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<user>\d+)_(?P<file>\d+)_(?P<rest>.+)", re.IGNORECASE
 )
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_(file|onlinetext)_?.*")
+_MOODLE_FILE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_file_(?P<rest>.+)")
 _BLACKBOARD = re.compile(
     r".+?_(?P<user>[^_]+)_attempt_(?P<time>\d{4}(-\d\d){5})(_(?P<rest>.+))?", re.IGNORECASE
 )
@@ -78,10 +79,10 @@ def find_export(path: Path, scratch: Path) -> list[Found]:
 
 
 def _grouped(handed: Handed, taken: set[Path]) -> bool:
-    return handed.path in taken or bool(
-        handed.kind != "folder"
-        and (_CANVAS.fullmatch(handed.path.name) or _BLACKBOARD.fullmatch(handed.path.name))
-    )
+    """Was the file taken already, for the name in its name?"""
+    patterns = (_CANVAS, _BLACKBOARD, _MOODLE_FILE)
+    of_a_platform = any(pattern.fullmatch(handed.path.name) for pattern in patterns)
+    return handed.path in taken or (handed.kind != "folder" and of_a_platform)
 
 
 def _merged(found: list[Found]) -> list[Found]:
@@ -153,7 +154,7 @@ def _set_time(target: Path, info: zipfile.ZipInfo) -> None:
 
 
 def _by_file_name(folder: Path, grouped: Path) -> Iterator[Found]:
-    """Canvas and Blackboard: one flat folder, a student's name in each file's name."""
+    """Canvas, Blackboard, and Moodle without folders: one flat folder, a student's name in each file's name."""
     by_student: dict[tuple[str, ...], list[tuple[str, Path]]] = {}
     times: dict[tuple[str, ...], datetime.datetime] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink()):
@@ -166,7 +167,7 @@ def _by_file_name(folder: Path, grouped: Path) -> Iterator[Found]:
             by_student.setdefault(names, [])
             if match["rest"]:
                 by_student[names].append((match["rest"], path))
-        elif match := _CANVAS.fullmatch(path.name):
+        elif match := _MOODLE_FILE.fullmatch(path.name) or _CANVAS.fullmatch(path.name):
             names = (match["user"], match["name"])
             times[names] = max(times.get(names, datetime.datetime.min), _modified(path))
             by_student.setdefault(names, []).append((_AGAIN.sub("", match["rest"]), path))

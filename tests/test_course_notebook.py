@@ -140,6 +140,17 @@ def test_cells_of_a_students_own_stay_where_they_stood() -> None:
     assert cells[-1]["metadata"] == {}
 
 
+def test_a_notebook_of_any_size_stays_readable() -> None:
+    huge = {"output_type": "stream", "name": "stdout", "text": "x" * 50_000}
+    made = notebook(a1="first")
+    added = {"cell_type": "code", "metadata": {}, "source": "y" * 50_000, "outputs": [huge] * 30}
+    made["cells"] += [added] * 150
+    done = graded_notebook(RELEASED, made["cells"], report("anna"))
+    assert len(json.dumps(done.notebook)) < 13_000_000
+    assert "first" in text_of(cell_of(done.notebook, "a1"))
+    assert "left out" in done.notebook["cells"][-1]["source"]
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

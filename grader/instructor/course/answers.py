@@ -16,12 +16,13 @@ from typing import Any
 
 from grader.assignment import BY_NAME
 from grader.instructor.course.results import task_output
-from grader.instructor.course.safe import html_text, markdown_html, one_line, outputs, text
+from grader.instructor.course.safe import MAX_TEXT, html_text, markdown_html, one_line, outputs, text
 from grader.report import Report
 
 MAX_NOTEBOOK_BYTES = 30_000_000
 TEXT_STUB = "YOUR ANSWER HERE"
 _MAX_ADDED = 200  # cells of a student's own
+_MAX_SHOWN = 12_000_000  # characters of a student's, pictures included: a page of more is not for reading
 
 Cell = dict[str, Any]
 
@@ -74,17 +75,18 @@ def graded_notebook(
     results = {task.task: task for task in report.tasks}
     notebook = copy.deepcopy(dict(released))
     answers: dict[str, Answer] = {}
-    made: list[Cell] = _notes(problems) + _added(added.get("", ()))
+    room = _Room()
+    made: list[Cell] = _notes(problems) + _added(added.get("", ()), room)
     for cell in notebook["cells"]:
         about = cell["metadata"].get("nbgrader", {})
         name = about.get("grade_id", "")
         if about.get("solution"):
-            answers[name] = _fill(cell, found.get(name))
+            answers[name] = _fill(cell, found.get(name), room)
         elif about.get("grade"):
             cell["outputs"] = [task_output(name, BY_NAME[name].points, results.get(name))]
             cell["execution_count"] = 1
         made.append(cell)
-        made += _added(added.get(name, ()))
+        made += _added(added.get(name, ()), room)
     notebook["cells"] = _with_own_ids(made)
     return Graded(notebook, answers)
 
@@ -126,33 +128,48 @@ def _sorted_out(
     return answered, added
 
 
-def _fill(cell: Cell, answer: Cell | None) -> Answer:
+@dataclass(slots=True)
+class _Room:
+    """How much of a student's is still shown."""
+
+    left: int = _MAX_SHOWN
+
+    def takes(self, shown: object) -> bool:
+        self.left -= len(shown) if isinstance(shown, str) else len(json.dumps(shown))
+        return self.left >= 0
+
+
+def _fill(cell: Cell, answer: Cell | None, room: _Room) -> Answer:
     """Put a student's answer into our cell."""
     stub = source_of(cell)
     source = stub if answer is None else source_of(answer)
     answered = source.strip() not in ("", stub.strip(), TEXT_STUB)
     digest = hashlib.sha256(source.strip().encode("utf-8", "backslashreplace")).hexdigest()
     if answered and answer is not None:
-        _show(cell, source, answer)
+        _show(cell, source, answer, room)
     return Answer(answered, digest)
 
 
-def _show(cell: Cell, source: str, written: Cell) -> None:
-    """Make our `cell` show what a student wrote."""
+def _show(cell: Cell, source: str, written: Cell, room: _Room) -> None:
+    """Make our `cell` show what a student wrote, while there is room."""
     if cell["cell_type"] == "code":
-        cell["source"] = text(source)
-        cell["outputs"] = outputs(written.get("outputs"))
+        shown = outputs(written.get("outputs"))
+        cell["source"] = (
+            text(source) if room.takes(source[:MAX_TEXT]) else "# [left out: the notebook is too large]"
+        )
+        cell["outputs"] = shown if room.takes(shown) else []
         cell["execution_count"] = None
     else:
-        cell["source"] = markdown_html(source, written.get("attachments"))
+        html = markdown_html(source, written.get("attachments"))
+        cell["source"] = html if room.takes(html) else "*[left out: the notebook is too large]*"
 
 
-def _added(cells: Sequence[Cell]) -> list[Cell]:
+def _added(cells: Sequence[Cell], room: _Room) -> list[Cell]:
     made = []
     for written in cells:
         kind = "code" if written.get("cell_type") == "code" else "markdown"
         cell: Cell = {"cell_type": kind, "metadata": {}, "source": ""}
-        _show(cell, source_of(written), written)
+        _show(cell, source_of(written), written, room)
         made.append(cell)
     return made
 

@@ -176,4 +176,5 @@ def _teach(
             on_epoch([state])
 
         state = begin(run, known.get(run.key), package, images, made)
+        on_epoch([state])
         teaching.train(state, images, package, device, after_epoch)

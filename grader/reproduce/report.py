@@ -58,7 +58,7 @@ def render(
         "runs": len(states),
         "epochs": sum(len(state.history) for state in states),
         "hours": sum(epoch.seconds for state in states for epoch in state.history) / 3600,
-        "ways": sorted({one["way"] for one in made}),
+        "ways": sorted({"many networks at once" if one["way"] == "fast" else one["way"] for one in made}),
         "devices": sorted({one["device"] for one in made}),
         "versions": sorted(
             {f"torch {one['torch']}, Python {one['python']}, kit {one['kit']}" for one in made}

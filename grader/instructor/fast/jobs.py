@@ -87,7 +87,7 @@ def stacks_of(
 
 
 def _epochs(stack: Sequence[Run], place: Place, say: Callable[[str], None]) -> Iterator[list[RunState]]:
-    """The new, saved states of a stack's runs after each epoch; in halves where memory is too little."""
+    """The states of a stack's runs, as they begin and saved after each epoch; in halves where memory is too little."""
     run = stack[0]
     images = images_for(run.dataset, run.trained_on, run.tested_on, place.data_dir)
     known = place.folder.states()
@@ -99,6 +99,7 @@ def _epochs(stack: Sequence[Run], place: Place, say: Callable[[str], None]) -> I
         try:
             on_device = on_device or StackImages.of(images, place.device)
             trainer = StackTrainer(left, on_device)
+            yield left
             while not all(states[state.run.key].finished for state in left):
                 together = trainer.train_epoch()
                 states |= {state.run.key: state for state in together}

@@ -156,9 +156,10 @@ class Worker:
         request = wire.Pull(call, packer.pack(gradient))
         return self._request(request, packer, self._limits.call, "its backward pass")[0]
 
-    def go_on(self, bans: str) -> bool:
-        """Get ready for another task of the same module; False where the last one left something behind."""
-        return self._request(wire.Next(bans), wire.Packer(), self._limits.call, "going on")[0] is True
+    def go_on(self, module: str, bans: str) -> bool:
+        """Get ready for another task of the submission; False where the last one left something behind."""
+        request = wire.Next(module, bans)
+        return self._request(request, wire.Packer(), self._limits.load, "going on")[0] is True
 
     def reset(self) -> None:
         self._request(wire.Reset(), wire.Packer(), self._limits.call, "resetting the worker")

@@ -93,21 +93,26 @@ class Ban:
 
     def __init__(self, group: str, locate: Callable[[], Frame | None]):
         """`locate` tells the line of the student's code that is being run."""
+        self.group = group
         self.used: list[tuple[str, Frame | None]] = []
         self._locate = locate
         self._libraries: dict[str, Any] = {}
         self._hook: _InversionHook | None = None
+        self._trapped: list[tuple[FunctionType, CodeType, dict[str, Any] | None]] = []  # as they were
         if group == "inversion":
             self._ban_inversions()
         elif group:
             self._ban_operators(_OVERRIDES[group])
 
     def lift(self) -> None:
-        """Bring the operators back (their overrides end with the objects that hold them)."""
+        """Bring operators (their overrides end with the objects that hold them) and functions back."""
         self._libraries.clear()
         if self._hook is not None:
             sys.meta_path.remove(self._hook)
             self._hook = None
+        for function, code, defaults in self._trapped:
+            function.__code__, function.__kwdefaults__ = code, defaults  # type: ignore[assignment]
+        self._trapped.clear()
 
     def _refuse(self, name: str) -> None:
         self.used.append((name, self._locate()))
@@ -135,6 +140,7 @@ class Ban:
             function = getattr(module, name, None)
             if isinstance(function, FunctionType):
                 # the code object, not the name: an alias taken before is trapped too
+                self._trapped.append((function, function.__code__, function.__kwdefaults__))
                 function.__kwdefaults__ = {"_refuse": self._refuse, "_name": f"{module.__name__}.{name}"}
                 function.__code__ = _trap_code(len(function.__code__.co_freevars))
 

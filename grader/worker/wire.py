@@ -140,8 +140,9 @@ class Pull(msgspec.Struct, tag="pull", frozen=True):
 
 
 class Next(msgspec.Struct, tag="next", frozen=True):
-    """Go on to another task of the module, with another ban: True, or False where something is left of the last."""
+    """Go on to another task of the submission: True, or False where something is left of the last one."""
 
+    module: str
     bans: str
 
 

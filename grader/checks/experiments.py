@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grader.checking import Draw
-from grader.worker.probes import SmallNet
+from grader.worker.probes import LinearNet, SmallNet
 
 Weights = dict[str, Tensor]
 Batches = list[tuple[Tensor, Tensor]]
@@ -37,8 +37,8 @@ def labelled_batches(draw: Draw, sizes: tuple[int, ...], classes: int = 4, side:
 
 
 def predicted_batches(draw: Draw, weights: Weights, sizes: tuple[int, ...]) -> Batches:
-    """Batches whose labels are what a `SmallNet` of these weights predicts, but for the first of each."""
-    net = SmallNet(weights)
+    """Batches whose labels are what a net of these weights predicts, but for the first of each."""
+    net = LinearNet(weights) if "weight" in weights else SmallNet(weights)
     batches = []
     for images, labels in labelled_batches(draw, sizes):
         predicted = net(images).detach().argmax(1)
@@ -55,6 +55,11 @@ def small_weights(draw: Draw, classes: int = 4, side: int = 3, hidden: int = 8) 
         "w2": draw(classes, hidden),
         "b2": 0.5 * draw(classes),
     }
+
+
+def linear_weights(draw: Draw, classes: int = 4, side: int = 3) -> Weights:
+    """Weights of a `LinearNet` for such images."""
+    return {"weight": 0.2 * draw(classes, side * side)}
 
 
 def lenet_weights(draw: Draw, in_channels: int = 1, image_size: int = 28, num_classes: int = 10) -> Weights:

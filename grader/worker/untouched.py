@@ -149,7 +149,9 @@ def _ordinary_settings() -> bool:
         and not torch.is_anomaly_enabled()
         and not torch.are_deterministic_algorithms_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and torch._C._len_torch_function_stack() == torch._C._len_torch_dispatch_stack() == 0  # default device
+        and torch._C._len_torch_function_stack()
+        == torch._C._len_torch_dispatch_stack()
+        == 0  # default device
         and torch.get_float32_matmul_precision() == "highest"
         and not torch.nn.modules.module._has_any_global_hook()
         and torch.get_num_threads() == 1

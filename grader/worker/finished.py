@@ -24,6 +24,8 @@ from grader.worker.wire import Frame
 
 _NAMESPACES = ("aten", "mkl", "mkldnn", "mkldnn_prepacked", "onednn", "quantized", "_quantized", "sparse")
 _OTHER_DEVICES = r"cudnn|miopen|mps|triton|_efficient_"
+_FALL_APART = r"conv|lstm|gru|rnn_"
+_TAKES_WEIGHTS = r"prepack|unpacked|wrapped"  # not packed ones
 _SOFTMAX = r"softmax|scaled_dot_product|_attention"
 
 OPERATORS: dict[str, str] = {  # group -> pattern of operator names
@@ -52,11 +54,12 @@ def _overrides() -> dict[str, list[tuple[str, str, str]]]:
     """Namespace, operator and dispatch key of every override, by group.
 
     As few as catch every way in, since each costs a child 15 microseconds and a page of its memory:
-    operators that fall apart into another one that is caught (`conv2d` into `convolution`), wrappers
-    that write into a given tensor, and operators on quantized weights, which have to be packed first,
-    are left out.
+    operators that do not run on ordinary tensors, that fall apart into another one that is caught
+    (`conv2d` into `convolution`, `lstm` into `linear`), wrappers that write into a given tensor, and
+    operators on quantized weights, which have to be packed first, are left out.
     """
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    runs = torch._C._dispatch_has_computed_kernel_for_dispatch_key
     found: dict[str, list[tuple[str, str, str]]] = {group: [] for group in OPERATORS}
     for full_name in torch._C._dispatch_get_all_op_names():
         namespace, name = full_name.split("::")
@@ -65,14 +68,19 @@ def _overrides() -> dict[str, list[tuple[str, str, str]]]:
             continue
         if re.search(r"\.(out|output)", name) and not on_cpu:
             continue
+        if composed and re.search(_FALL_APART, name):
+            continue
         for group, pattern in OPERATORS.items():
             if not re.search(pattern, name):
                 continue
-            if "quantized" in namespace and group == "convolution" and "prepack" not in name:
+            if (
+                "quantized" in namespace
+                and group in ("convolution", "linear")
+                and not re.search(_TAKES_WEIGHTS, name)
+            ):
                 continue
-            if composed and group == "convolution":
-                continue
-            found[group].append((namespace, name, "CPU"))
+            if runs(full_name, "CPU"):
+                found[group].append((namespace, name, "CPU"))
             if composed:
                 found[group].append((namespace, name, "AutogradCPU"))
             wraps = namespace == "aten" and has_kernel(full_name, "CompositeExplicitAutograd")

@@ -27,6 +27,7 @@ STUDENT, PROBES = 1, 2  # ids of the two objects that every worker holds
 _FIRST_FREE_ID = 3
 _KEPT_GRAPHS = 512  # `gradcheck` calls the function once for each input value before it goes back
 _MAX_FRAMES = 12
+_READ = 1 << 18  # bytes
 _MAX_TEXT = 2000
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 
@@ -287,29 +288,23 @@ def serve(channel: socket.socket, layers: list[str]) -> None:
     """Say hello with the layers that hold, then answer requests until the channel closes."""
     server = Server()
     _send(channel, wire.encode(0, wire.Hello(layers)))
+    space = memoryview(bytearray(_READ))
+
+    def more() -> memoryview:
+        count = channel.recv_into(space)
+        if count == 0:
+            raise EOFError
+        return space[:count]
+
     while True:
-        prefix = _receive(channel, wire.PREFIX.size)
-        if prefix is None:
+        try:
+            request_id, text, payload = wire.read_frame(more)
+        except EOFError:
             return
-        request_id, json_size, payload_size = wire.decode_prefix(prefix)
-        body = _receive(channel, json_size + payload_size)
-        if body is None:
-            return
-        answer, packer = server.answer(body[:json_size], memoryview(body)[json_size:])
+        answer, packer = server.answer(text, payload)
         _send(channel, wire.encode(request_id, answer, packer))
 
 
 def _send(channel: socket.socket, pieces: list[bytes | memoryview]) -> None:
     for piece in pieces:
         channel.sendall(piece)
-
-
-def _receive(channel: socket.socket, size: int) -> bytes | None:
-    data = bytearray(size)
-    view, got = memoryview(data), 0
-    while got < size:
-        count = channel.recv_into(view[got:])
-        if count == 0:
-            return None
-        got += count
-    return bytes(data)

@@ -140,7 +140,8 @@ def _run_check(item: pytest.Function, run: Run) -> CheckResult:
         item.runtest()
 
     called = pytest.CallInfo.from_call(call, "call", reraise=(pytest.exit.Exception, KeyboardInterrupt))
-    found = verdict(called.excinfo.value if called.excinfo is not None else None, student.last_call)
+    error = called.excinfo.value if called.excinfo is not None else None
+    found = verdict(error, student.last_call if error is not None else "")
     diagnosis = found.diagnosis
     if not diagnosis and found.outcome in (Outcome.FAILED, Outcome.ERROR):
         diagnosis = run.mend_first(info.task)

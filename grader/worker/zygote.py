@@ -6,8 +6,8 @@ imports it does no more than fork, kill and reap on orders from its control sock
     {"do": "fork", "cpu": seconds}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
     {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
     {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
-    {"do": "compact"}  gather memory into huge pages -> {"pages": n}: forks get four times as fast, for half
-                       a second once, which pays from some twenty submissions on
+    {"do": "compact"}  gather memory into huge pages -> {"pages": n}: a fork and its exit get three times as
+                       fast, for a second once, which pays from some two hundred submissions on
 
 One message a packet (SOCK_SEQPACKET). The process ends when the control socket closes.
 """

@@ -79,9 +79,18 @@ def lenet_weights(draw: Draw, in_channels: int = 1, image_size: int = 28, num_cl
     return weights
 
 
-def lenet_logits(weights: Weights, x: Tensor, training: bool = False, **options: int) -> Any:
-    """The experiment: logits of a `LeNet5(**options)` with these weights."""
-    return lambda s: s.probes.run_network(s.LeNet5, weights, x, training, **options)
+def lenet_logits(weights: Weights, *runs: tuple[Tensor, bool], **options: int) -> Any:
+    """The experiment: logits of a `LeNet5(**options)` with these weights for images, in training mode or not.
+
+    One net for all runs: its weights are 200 KB, and a net costs as much as what it does.
+    """
+
+    def name(x: Tensor, training: bool) -> str:
+        images = f"{len(x)} images" if len(x) > 1 else "one image"
+        return f"logits of {images} in {'training' if training else 'evaluation'} mode"
+
+    named = {name(*run): run for run in runs}
+    return lambda s: s.probes.run_network(s.LeNet5, weights, named, **options)
 
 
 def one_epoch(

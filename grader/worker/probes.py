@@ -165,18 +165,26 @@ def run_fit(
 def run_network(
     network: Callable[..., nn.Module],
     weights: dict[str, Tensor],
-    x: Tensor,
-    training: bool = False,
-    gradient: Tensor | None = None,
+    runs: dict[str, tuple[Tensor, bool]],
     **options: int,
-) -> Any:
-    """What `network(**options)` with these weights makes of x: or, for a gradient of its output, the
-    gradient of each parameter."""
+) -> dict[str, Any]:
+    """What `network(**options)` with these weights makes of some inputs, each in training mode or not."""
     net = network(**options)
     net.load_state_dict(weights)
-    net.train(training)
-    if gradient is None:
-        return net(x)
+    results = {}
+    for name, (x, training) in runs.items():
+        net.train(training)
+        results[name] = net(x)
+    return results
+
+
+def network_gradients(
+    network: Callable[..., nn.Module], weights: dict[str, Tensor], x: Tensor, gradient: Tensor
+) -> dict[str, Any]:
+    """The gradient of each parameter of `network()` in training mode, for a gradient of its output."""
+    net = network()
+    net.load_state_dict(weights)
+    net.train()
     (net(x) * gradient).sum().backward()
     found = dict(net.named_parameters())
     return {f"gradient of {name}": found[name].grad for name in sorted(found)}

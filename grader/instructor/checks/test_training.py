@@ -80,10 +80,11 @@ def test_fit__weight_decay(agree, draw):
 
 @check("fit", points=1, needs="history")
 def test_fit__stopping(agree, draw):
-    """fit stops after the first epoch that reaches the target, be it 0.0, and keeps the last weights."""
+    """fit never stops early without a target, stops after the first epoch for 0.0, and keeps the last weights."""
     weights = linear_weights(draw)
     train, test = labelled_batches(draw, (16,)), labelled_batches(draw, (32,))
     agree(fitted(weights, train, test, lr=0.03, max_epochs=3, target_accuracy=0.0), atol=LEARNT)
+    agree(fitted(weights, train, test, lr=0.03, max_epochs=2, target_accuracy=None), atol=LEARNT)
     # no multiple of 1/32, so no accuracy equals the target
     agree(fitted(weights, train, test, lr=0.15, max_epochs=4, target_accuracy=0.701), atol=LEARNT)
     # a test set that the untrained net is right on: reached at once, by the test accuracy only
@@ -98,6 +99,7 @@ def test_fit__on_epoch_stops(agree, draw):
     weights = linear_weights(draw)
     train, test = labelled_batches(draw, (8,)), labelled_batches(draw, (10,))
     agree(epoch_calls(weights, train, test, max_epochs=4, target_accuracy=0.0))
+    agree(epoch_calls(weights, train, test, max_epochs=2, lr=0.02))
 
 
 @check("fit", points=0.5, needs="history")

@@ -16,7 +16,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -157,26 +157,3 @@ class Agree:
     def describe(self, text: str) -> str:
         """`text` under the call that it is about."""
         return f"{self._student.last_call}\n{text}" if self._student.last_call else text
-
-
-def gradients(function: Callable[..., Any], **arguments: Any) -> Any:
-    """Gradients of the function's result with respect to every float tensor among its arguments.
-
-    The result's gradient is a fixed pattern, so that a transposed or summed gradient shows. Returns
-    `{name: gradient}`, None where none arrives; or the result itself where it is not a tensor.
-    """
-    leaves = {
-        name: value.detach().clone().requires_grad_()
-        for name, value in arguments.items()
-        if isinstance(value, Tensor) and value.is_floating_point()
-    }
-    result = function(**{**arguments, **leaves})
-    if not isinstance(result, Tensor):
-        return result
-    if not result.requires_grad:
-        return {f"gradient of {name}": None for name in leaves}
-    pattern = torch.cos(torch.arange(result.numel(), dtype=torch.float64) + 1).reshape(result.shape)
-    # a sum, not `grad_outputs`: torch imports sympy, half a second, to compare the shapes of those
-    scalar = (result * pattern.to(result.dtype)).sum()
-    found = torch.autograd.grad(scalar, list(leaves.values()), allow_unused=True)
-    return {f"gradient of {name}": gradient for name, gradient in zip(leaves, found, strict=True)}

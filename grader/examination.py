@@ -38,18 +38,18 @@ class Examination:
     def worker(self, task: Task) -> Worker:
         """A live worker with the task's module imported; raises `WorkerFailure` where that fails.
 
-        The worker of another task of the module goes on where it says that nothing is left of that one
+        The worker of another task goes on where it says that nothing is left of that one
         (`grader.worker.untouched`).
         """
         if self._worker is not None and self._worker.alive and self._task == task:
             return self._worker
+        if task.module in self._import_failures:
+            raise self._import_failures[task.module]
         if self._goes_on(task):
             assert self._worker is not None
             self._task = task
             self.loaded[task.name] = self._worker.modules
             return self._worker
-        if task.module in self._import_failures:
-            raise self._import_failures[task.module]
         worker = self._fresh()
         self._worker, self._task = worker, task
         self.layers = worker.layers
@@ -70,12 +70,11 @@ class Examination:
         self._worker = None
 
     def _goes_on(self, task: Task) -> bool:
-        last = self._task
-        if self._worker is None or not self._worker.alive or last is None or last.module != task.module:
+        if self._worker is None or not self._worker.alive:
             return False
         try:
-            return self._worker.go_on(task.bans)
-        except WorkerFailure:
+            return self._worker.go_on(task.module, task.bans)
+        except WorkerFailure:  # the import failed, perhaps for what is left: a fresh worker tells
             return False
 
     def _fresh(self) -> Worker:

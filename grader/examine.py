@@ -22,6 +22,8 @@ from grader.suite import Run, Suite
 from grader.untrusted import ForkServer, ForkServerDied, SpawnServer, Workers, start_workers
 from grader.worker.torch_setup import import_torch
 
+WORTH_COMPACTING = 200  # submissions: a second before the first, for 10 milliseconds at each
+
 
 class Examiner:
     """The state that a process keeps between examinations: its workers' parent and its reference."""
@@ -66,12 +68,14 @@ class Examiner:
             self._suites[hidden] = Suite(["public", "hidden"] if hidden else ["public"])
         return self._suites[hidden]
 
-    def make_ready_for_many(self) -> None:
+    def make_ready(self, submissions: int) -> None:
         """Collect all checks, wait until workers can be had, make each of them cheap: before a batch."""
         self.suite(hidden=True)
         workers = self.workers()
         if isinstance(workers, ForkServer):
-            workers.compact()
+            workers.wait()
+            if submissions >= WORTH_COMPACTING:
+                workers.compact()
 
     def restart(self) -> Workers:
         """A new untrusted parent in the place of one that died."""
@@ -90,21 +94,21 @@ _examiner: Examiner | None = None
 
 
 def prepare(
-    limits: Limits | None = None, workers: Workers | None = None, method: str = "", many: bool = False
+    limits: Limits | None = None, workers: Workers | None = None, method: str = "", submissions: int = 0
 ) -> Examiner:
     """Start what examinations need, once for this process and those forked from it.
 
     workers: where they were started before (so that two processes import torch at the same time).
-    many: this is before a batch: collect the checks, wait until the untrusted parent is ready, which
-    processes that are forked from this one need, and spend half a second on making each worker cheaper.
+    submissions: this is before a batch of so many: collect the checks, wait until the untrusted parent is
+    ready, which processes that are forked from this one need, and, where it pays, make each worker cheaper.
     """
     global _examiner
     if _examiner is None:
         _examiner = Examiner(limits or Limits(), workers, method)
     elif limits is not None:
         _examiner.limits = limits
-    if many:
-        _examiner.make_ready_for_many()
+    if submissions:
+        _examiner.make_ready(submissions)
     return _examiner
 
 

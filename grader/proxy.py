@@ -26,7 +26,7 @@ class Student:
 
     def __init__(self, open_worker: Callable[[], Worker]):
         self._open_worker = open_worker
-        self.last_call = ""  # how the task's function was last called, for messages
+        self._noted: tuple[str, tuple[Any, ...], dict[str, Any]] | None = None
 
     @property
     def probes(self) -> "Remote":
@@ -40,7 +40,12 @@ class Student:
 
     def note_call(self, name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if name in BY_NAME:
-            self.last_call = describe_call(name, args, kwargs)
+            self._noted = name, args, kwargs
+
+    @property
+    def last_call(self) -> str:
+        """How the task's function was last called, for messages; "" where it was not yet."""
+        return describe_call(*self._noted) if self._noted is not None else ""
 
 
 class Remote:

@@ -12,7 +12,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from grader.submission import Submission
 from grader.worker import wire
 
 OUTPUT_KEPT = 64_000  # bytes of a submission's printed output
+_READ = 1 << 18  # bytes
 
 
 class WorkerFailure(Exception):
@@ -91,14 +92,6 @@ class Budget:
     def __init__(self, seconds: float):
         self.seconds = self.left = seconds
 
-    @contextlib.contextmanager
-    def spend(self) -> Iterator[None]:
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.left -= time.monotonic() - start
-
 
 class Transport(Protocol):
     """How bytes get to a worker and back, and how the worker is ended."""
@@ -156,9 +149,10 @@ class Worker:
         request = wire.Pull(call, packer.pack(gradient))
         return self._request(request, packer, self._limits.call, "its backward pass")[0]
 
-    def go_on(self, bans: str) -> bool:
-        """Get ready for another task of the same module; False where the last one left something behind."""
-        return self._request(wire.Next(bans), wire.Packer(), self._limits.call, "going on")[0] is True
+    def go_on(self, module: str, bans: str) -> bool:
+        """Get ready for another task of the submission; False where the last one left something behind."""
+        request = wire.Next(module, bans)
+        return self._request(request, wire.Packer(), self._limits.load, "going on")[0] is True
 
     def reset(self) -> None:
         self._request(wire.Reset(), wire.Packer(), self._limits.call, "resetting the worker")
@@ -178,8 +172,11 @@ class Worker:
         request_id = self._ids.getrandbits(63)
         pieces = wire.encode(request_id, request, packer)
         try:
-            with self._budget.spend():
-                text, payload = self._transport.exchange(pieces, request_id, time.monotonic() + allowed)
+            start = time.monotonic()
+            try:
+                text, payload = self._transport.exchange(pieces, request_id, start + allowed)
+            finally:
+                self._budget.left -= time.monotonic() - start
             answer = wire.decode_answer(text)
             if isinstance(answer, wire.Raised):
                 raise _failure(answer)
@@ -247,6 +244,7 @@ class SocketTransport:
         self._output: int | None = output
         self._keep = keep
         self._end = end
+        self._space = memoryview(bytearray(_READ))
         self._selector = selectors.DefaultSelector()
         channel.setblocking(False)
         self._selector.register(channel, selectors.EVENT_READ)
@@ -262,12 +260,8 @@ class SocketTransport:
         return self.receive(request_id, deadline)
 
     def receive(self, request_id: int, deadline: float) -> tuple[bytes, memoryview]:
-        prefix = self._read(wire.PREFIX.size, deadline)
-        got_id, json_size, payload_size = wire.decode_prefix(bytes(prefix))
-        if got_id != request_id:
-            raise wire.Malformed("an answer to no question")
-        body = self._read(json_size + payload_size, deadline)
-        return bytes(body[:json_size]), memoryview(body)[json_size:]
+        _, text, payload = wire.read_frame(lambda: self._more(deadline), request_id)
+        return text, payload
 
     def end(self) -> str:
         how = self._end()
@@ -293,27 +287,20 @@ class SocketTransport:
                     writable.register(self._channel, selectors.EVENT_WRITE)
                     writable.select(min(remaining, 0.05))
 
-    def _read(self, size: int, deadline: float) -> bytearray:
-        data = bytearray(min(size, 1 << 20))  # grown as bytes come, not as a prefix claims
-        got = 0
-        while got < size:
-            if got == len(data):
-                data.extend(bytes(min(size - got, len(data))))
-            try:
-                count = self._channel.recv_into(memoryview(data)[got:])
-                if count == 0:
-                    raise EOFError
-                got += count
-                continue
-            except BlockingIOError:
-                pass
+    def _more(self, deadline: float) -> memoryview:
+        """What has come, at least one byte, waiting until the deadline."""
+        while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
             for key, _ in self._selector.select(remaining):
                 if key.fileobj is not self._channel:
                     self._drain()
-        return data
+                    continue
+                count = self._channel.recv_into(self._space)
+                if count == 0:
+                    raise EOFError
+                return self._space[:count]
 
     def _drain(self) -> None:
         if self._output is None or sys.platform == "win32":

@@ -1,8 +1,9 @@
 """The checks as a pytest suite that is collected once in a process and run for many submissions.
 
-`Suite` is the pytest plugin: it gives the fixtures and takes outcomes from the reporting hook, never
-from text. `Run` is one submission's way through it. Collecting 80 checks costs as much as running them,
-so `pytest.main` only collects; items are run by pytest's own protocol for one item.
+`Suite` is the pytest plugin; `Run` is one submission's way through it. Collecting 80 checks costs as much
+as running them, so `pytest.main` only collects. pytest's own protocol for one item, with its three phases
+of hooks, costs as much as a check's own work: a check has nothing to tear down, so its item is called in
+one phase, with the arguments that `Suite` gives, and its outcome is taken from what it raised.
 """
 
 import contextlib
@@ -10,7 +11,6 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 
@@ -84,10 +84,7 @@ class Suite:
     """The checks of the given visibilities; `run` takes a submission through those of some tasks."""
 
     def __init__(self, visibilities: Sequence[Visibility]):
-        self._items: list[pytest.Item] = []
-        self._item: pytest.Item  # the check that is being run, and the student's code for it
-        self._student: Student
-        self._current: Run | None = None
+        self._items: list[pytest.Function] = []
         arguments = [str(FOLDERS[visibility]) for visibility in visibilities]
         arguments += ["--rootdir", str(Path(__file__).parent), "-c", os.devnull, "--noconftest"]
         arguments += ["--import-mode=importlib", "--assert=plain"]
@@ -96,6 +93,9 @@ class Suite:
             status = pytest.main(arguments, plugins=[self])
         if status is not pytest.ExitCode.OK or not self._items:
             raise KitError(f"pytest could not collect the checks (status {int(status)})")
+        for item in self._items:
+            if unknown := [name for name in item.fixturenames if name not in _ARGUMENTS]:
+                raise KitError(f"{_check_id(item)} asks for {unknown[0]}; there are {', '.join(_ARGUMENTS)}")
 
     def run(self, run: Run, tasks: Sequence[Task], only: Collection[str] | None) -> None:
         """Run the checks of `tasks` (with `only`: those of these names) and put the results into `run`.
@@ -111,88 +111,55 @@ class Suite:
             items = [item for item in items if _name(item) in only]
         # by task in the table's order; within one, as the files have them, public before hidden
         items.sort(key=lambda item: position[_info(item).task])
-        self._current = run
-        try:
-            for item, after in zip(items, [*items[1:], None], strict=True):
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
-        finally:
-            self._current = None
-
-    @property
-    def _run(self) -> Run:
-        assert self._current is not None
-        return self._current
-
-    # -- hooks
+        for item in items:
+            result = _run_check(item, run)
+            run.results[_name(item)] = result
+            if run.on_check is not None:
+                run.on_check(result)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self._items = list(session.items)
-        return session.testsfailed == 0  # collected; nothing is run yet
+        """pytest's hook: nothing is run yet."""
+        self._items = [item for item in session.items if isinstance(item, pytest.Function)]
+        return session.testsfailed == 0
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._item = item
-        self._run.require(_info(item))
-        task, run = BY_NAME[_info(item).task], self._run
-        self._student = Student(lambda: run.examination.worker(task))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
-        if call.when == "call" or (call.when == "setup" and call.excinfo is not None):
-            result = self._result(item, call)
-            self._run.results[_name(item)] = result
-            if self._run.on_check is not None:
-                self._run.on_check(result)
-        # pytest's own report would render a traceback of the check: 100 ms that no one reads
-        assert call.when != "collect"
-        outcome: Literal["passed", "failed"] = "passed" if call.excinfo is None else "failed"
-        return pytest.TestReport(
-            item.nodeid, item.location, {}, outcome, None, call.when, duration=call.duration
-        )
+# what a check may take as arguments: the student's code for its task; `agree`, which compares experiments
+# on it with the reference; random inputs from the check's seed
+_ARGUMENTS = ("student", "agree", "draw")
 
-    def _result(self, item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
-        info, check_id = _info(item), _check_id(item)
-        error = call.excinfo.value if call.excinfo is not None else None
-        found = verdict(error, self._student.last_call if call.when == "call" else "")
-        diagnosis = found.diagnosis
-        if not diagnosis and found.outcome in (Outcome.FAILED, Outcome.ERROR):
-            diagnosis = self._run.mend_first(info.task)
-        if found.outcome is Outcome.FORBIDDEN:
-            diagnosis = f"Write it from ordinary operations: {INSTEAD[BY_NAME[info.task].bans]}"
-        return CheckResult(
-            id=check_id,
-            task=info.task,
-            title=" ".join((_function(item).__doc__ or check_id).split()),
-            visibility=_visibility(item),
-            points=info.points,
-            outcome=found.outcome,
-            message=found.message,
-            diagnosis=diagnosis,
-            location=found.location,
-            picture=found.picture,
-            seconds=round(call.duration, 4),
-        )
 
-    # -- fixtures
+def _run_check(item: pytest.Function, run: Run) -> CheckResult:
+    info, check_id = _info(item), _check_id(item)
+    student = Student(lambda: run.examination.worker(BY_NAME[info.task]))
 
-    # without `request`, which costs each check as much as all the rest of its setting up
+    def call() -> None:
+        run.require(info)
+        seed = seed_of(check_id, run.examination.submission.student, run.secret)
+        agree = Agree(check_id, info.task, student, run.reference, run.observe)
+        item.funcargs = dict(zip(_ARGUMENTS, (student, agree, Draw(seed)), strict=True))
+        item.runtest()
 
-    @pytest.fixture
-    def student(self) -> Student:
-        """The student's code, for the task of the check."""
-        return self._student
-
-    @pytest.fixture
-    def agree(self) -> Agree:
-        """Compares experiments on the student's code with the reference."""
-        task, run = _info(self._item).task, self._run
-        return Agree(_check_id(self._item), task, self._student, run.reference, run.observe)
-
-    @pytest.fixture
-    def draw(self) -> Draw:
-        """Random inputs from the check's seed."""
-        name = self._run.examination.submission.student
-        return Draw(seed_of(_check_id(self._item), name, self._run.secret))
+    called = pytest.CallInfo.from_call(call, "call", reraise=(pytest.exit.Exception, KeyboardInterrupt))
+    error = called.excinfo.value if called.excinfo is not None else None
+    found = verdict(error, student.last_call if error is not None else "")
+    diagnosis = found.diagnosis
+    if not diagnosis and found.outcome in (Outcome.FAILED, Outcome.ERROR):
+        diagnosis = run.mend_first(info.task)
+    if found.outcome is Outcome.FORBIDDEN:
+        diagnosis = f"Write it from ordinary operations: {INSTEAD[BY_NAME[info.task].bans]}"
+    return CheckResult(
+        id=check_id,
+        task=info.task,
+        title=" ".join((item.obj.__doc__ or check_id).split()),
+        visibility=_visibility(item),
+        points=info.points,
+        outcome=found.outcome,
+        message=found.message,
+        diagnosis=diagnosis,
+        location=found.location,
+        picture=found.picture,
+        seconds=round(called.duration, 4),
+    )
 
 
 @contextlib.contextmanager
@@ -209,22 +176,18 @@ def _no_foreign_plugins() -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _function(item: pytest.Item) -> Any:
-    return item.obj  # type: ignore[attr-defined]
+def _info(item: pytest.Function) -> CheckInfo:
+    return item.obj.check_info
 
 
-def _info(item: pytest.Item) -> CheckInfo:
-    return _function(item).check_info
-
-
-def _visibility(item: pytest.Item) -> Visibility:
+def _visibility(item: pytest.Function) -> Visibility:
     return "public" if item.path.parent == FOLDERS["public"] else "hidden"
 
 
-def _name(item: pytest.Item) -> str:
+def _name(item: pytest.Function) -> str:
     """ "conv2d/stride" of `test_conv2d__stride`."""
     return f"{_info(item).task}/{item.name.partition('__')[2]}"
 
 
-def _check_id(item: pytest.Item) -> str:
+def _check_id(item: pytest.Function) -> str:
     return f"{_visibility(item)}/{_name(item)}"

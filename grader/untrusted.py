@@ -77,7 +77,7 @@ class ForkServer:
         self._ready = True
 
     def compact(self) -> None:
-        """Make forks several times as fast, for half a second now: worth it before a batch."""
+        """Make forks several times as fast, for a second now: worth it before a large batch."""
         self._order({"do": "compact"})
 
     def clone(self) -> ForkServer:

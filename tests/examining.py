@@ -13,7 +13,7 @@ Job = tuple[str, dict[str, bytes], tuple[str, ...]]  # name, files, tasks to exa
 
 def examine_all(jobs: Sequence[Job]) -> dict[str, Report]:
     """The report of each job by its name: public and hidden checks, with one secret for all."""
-    prepare(many=True)
+    prepare(submissions=len(jobs))
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
         reports = pool.map(_examined, jobs, chunksize=4)
     return {name: report for (name, _, _), report in zip(jobs, reports, strict=True)}

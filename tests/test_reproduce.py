@@ -17,6 +17,7 @@ import torch
 from grader.outcomes import KitError
 from grader.reproduce import command
 from grader.reproduce.checkpoint import RunFolder, load
+from grader.reproduce.experiments import EXPERIMENTS, runs_of
 from tests.conftest import GRADE, ROOT, SOLUTIONS
 
 TWO = ("--settings", "1e-3,5e-4:5e-4")
@@ -141,10 +142,10 @@ def results(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_results_hold_every_run_with_its_settings_and_epochs(results):
     found = json.loads((results / "results.json").read_text())
-    assert found["command"].startswith("grade reproduce mnist negatives --drawn")
     assert len(found["runs"]) == 2 * 2 + 2 * 2 * 2
     for one in found["runs"]:
         assert one["way"] == "fast"
+        assert one["command"].startswith("grade reproduce mnist negatives --drawn")
         assert one["device"] == "CPU"
         assert one["torch"]
         assert len(one["history"]) == one["epochs"] == 2
@@ -224,6 +225,24 @@ def test_finished_runs_are_not_repeated_and_more_epochs_go_on(results, tmp_path)
     after = run_of(out, "mnist_drawn_digits_lr1e-3_wd0_seed0")
     assert len(after["history"]) == 3
     assert after["history"][:2] == before["history"]
+
+
+@pytest.mark.slow
+def test_everything_runs_on_drawn_digits_without_a_network(tmp_path):
+    going = subprocess.run(
+        [*GRADE, "reproduce", "all", "--drawn", "--out", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "https_proxy": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert going.returncode == 0, going.stderr
+    found = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert len(found) == sum(len(runs_of(name, [0])) for name in EXPERIMENTS)
+    plain = next(one for one in found if one["label"] == "plain")
+    assert plain["history"][-1]["test_accuracy"][0] > 0.9
+    for name, experiment in EXPERIMENTS.items():
+        assert f"## {experiment.title}" in (tmp_path / "report.md").read_text(), name
 
 
 # -- stopped and gone on with -------------------------------------------------------------------------------

@@ -229,6 +229,24 @@ def test_either_way_goes_on_from_the_others_state(direction):
     assert largest_difference(end, whole) < WEIGHTS_FLOAT32
 
 
+def test_the_states_of_one_stack_are_kept_while_another_of_its_runs_is_trained(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    runs = [run(setting) for setting in SIX[:3]]
+    states = list(trained(runs, 1).values())
+    folder.keep(states, runs)
+    begun = [begin(one, None, solutions(), few_images(), {}) for one in runs[:1]]
+    folder.keep(begun, runs[:1])
+    assert {key: len(state.history) for key, state in folder.states().items()} == dict.fromkeys(
+        (one.key for one in runs), 1
+    )
+    for state in trained(runs, 3).values():
+        folder.keep([state], [state.run])
+    folder.tidy()
+    assert not list(folder.unfinished.iterdir())
+    assert all(state.finished for state in folder.states().values())
+
+
 # -- remedies -----------------------------------------------------------------------------------------------
 
 

@@ -363,3 +363,63 @@ def test_a_worker_goes_on_only_where_nothing_is_left_behind(preamble: str, line:
     )
     assert earned(report)["leaky_relu"] == 0.5
     assert (len(set(report.output.split("pid")[1:])) == 1) is goes_on
+
+
+# `relu` leaves something behind; does the worker go on to `Invert`, which is in another module?
+LEFT_FOR_ANOTHER_MODULE = {
+    "nothing": ("", "", True),
+    "state of its own module": ("seen = []", "seen.append(x)", True),
+    "a setting": ("", "torch.set_default_dtype(torch.float64); x = x.float()", False),
+    "a default device": ("", "torch.set_default_device('meta'); x = x.cpu()", False),
+    "inference mode": ("mode = torch.autograd.grad_mode._enter_inference_mode(True)", "", False),
+    "a setting at import": ("torch.autograd.set_detect_anomaly(True)", "", False),
+    "a method of a layer": ("torch.nn.Linear.forward = lambda self, x: x", "", False),
+    "a hook on every layer": ("", "torch.nn.modules.module.register_module_forward_hook(print)", False),
+    "a patch of Python": ("import math as m; m.exp = len", "", False),
+    "a path": ("import sys; sys.path.append('/tmp')", "", False),
+    "a filter": ("import warnings; warnings.simplefilter('error')", "", False),
+    "a variable": ("import os; os.environ['OMP_NUM_THREADS'] = '7'", "", False),
+    "a stream": ("", "import sys, io; sys.stdout.flush(); sys.stdin = io.StringIO()", False),
+    "much memory": ("", "x = x + 0 * torch.ones(150_000_000).sum()", False),
+}
+
+
+@pytest.mark.parametrize(
+    ("preamble", "line", "goes_on"), LEFT_FOR_ANOTHER_MODULE.values(), ids=LEFT_FOR_ANOTHER_MODULE.keys()
+)
+def test_a_worker_goes_on_to_another_module_only_where_nothing_is_left_behind(
+    preamble: str, line: str, goes_on: bool
+) -> None:
+    tell = "import os as system; print('pid', system.getpid())"
+    preamble = f"import torch; {preamble}" if preamble else ""
+    files = dict(with_body("layers", "relu", f"{tell}\n{line}\nreturn x.clamp(min=0)", preamble).files)
+    transforms = files["transforms.py"].decode()
+    assert "return 1 - image" in transforms
+    files["transforms.py"] = transforms.replace("return 1 - image", f"{tell}; return 1 - image").encode()
+    report = examine(Submission("s", files), tasks=["relu", "Invert"], limits=QUICK)
+    assert [c.outcome for c in checks_of(report, "Invert")] == [Outcome.PASSED] * 3
+    assert (len(set(report.output.split("pid")[1:])) == 1) is goes_on
+
+
+def test_the_ban_on_inversions_ends_with_its_task() -> None:
+    """Pillow's function is trapped in `Invert`, and works again in the next task of the same worker."""
+    body = """
+        import PIL.Image, PIL.ImageOps
+        PIL.ImageOps.invert(PIL.Image.new("L", (2, 2)))
+"""
+    text = solution_files()["transforms.py"].decode()
+    start = text.index("### BEGIN SOLUTION", text.index("def mean_and_std("))
+    files = {
+        **solution_files(),
+        "transforms.py": f"{text[:start]}{body.replace('        ', '    ')}    {text[start:]}".encode(),
+    }
+    report = examine(Submission("s", files), tasks=["Invert", "mean_and_std"], limits=QUICK)
+    assert {c.outcome for c in checks_of(report, "mean_and_std")} == {Outcome.PASSED}
+
+
+def test_what_a_task_imports_is_told_for_it_alone() -> None:
+    """`--watch` goes by this: one worker for all tasks, and yet no file of another task's module."""
+    report = examine(Submission("s", solution_files()), tasks=["relu", "LeNet5", "Invert"])
+    assert set(report.loaded["relu"]) == {"__init__.py", "layers.py"}
+    assert set(report.loaded["LeNet5"]) == {"__init__.py", "layers.py", "lenet.py"}
+    assert set(report.loaded["Invert"]) == {"__init__.py", "transforms.py"}

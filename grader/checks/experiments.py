@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grader.checking import Draw
-from grader.worker.probes import SmallNet
+from grader.worker.probes import LinearNet, SmallNet
 
 Weights = dict[str, Tensor]
 Batches = list[tuple[Tensor, Tensor]]
@@ -37,8 +37,8 @@ def labelled_batches(draw: Draw, sizes: tuple[int, ...], classes: int = 4, side:
 
 
 def predicted_batches(draw: Draw, weights: Weights, sizes: tuple[int, ...]) -> Batches:
-    """Batches whose labels are what a `SmallNet` of these weights predicts, but for the first of each."""
-    net = SmallNet(weights)
+    """Batches whose labels are what a net of these weights predicts, but for the first of each."""
+    net = LinearNet(weights) if "weight" in weights else SmallNet(weights)
     batches = []
     for images, labels in labelled_batches(draw, sizes):
         predicted = net(images).detach().argmax(1)
@@ -55,6 +55,11 @@ def small_weights(draw: Draw, classes: int = 4, side: int = 3, hidden: int = 8) 
         "w2": draw(classes, hidden),
         "b2": 0.5 * draw(classes),
     }
+
+
+def linear_weights(draw: Draw, classes: int = 4, side: int = 3) -> Weights:
+    """Weights of a `LinearNet` for such images."""
+    return {"weight": 0.2 * draw(classes, side * side)}
 
 
 def lenet_weights(draw: Draw, in_channels: int = 1, image_size: int = 28, num_classes: int = 10) -> Weights:
@@ -74,9 +79,18 @@ def lenet_weights(draw: Draw, in_channels: int = 1, image_size: int = 28, num_cl
     return weights
 
 
-def lenet_logits(weights: Weights, x: Tensor, training: bool = False, **options: int) -> Any:
-    """The experiment: logits of a `LeNet5(**options)` with these weights."""
-    return lambda s: s.probes.run_network(s.LeNet5, weights, x, training, **options)
+def lenet_logits(weights: Weights, *runs: tuple[Tensor, bool], **options: int) -> Any:
+    """The experiment: logits of a `LeNet5(**options)` with these weights for images, in training mode or not.
+
+    One net for all runs: its weights are 200 KB, and a net costs as much as what it does.
+    """
+
+    def name(x: Tensor, training: bool) -> str:
+        images = f"{len(x)} images" if len(x) > 1 else "one image"
+        return f"logits of {images} in {'training' if training else 'evaluation'} mode"
+
+    named = {name(*run): run for run in runs}
+    return lambda s: s.probes.run_network(s.LeNet5, weights, named, **options)
 
 
 def one_epoch(

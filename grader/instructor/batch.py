@@ -187,7 +187,7 @@ def grade_all(
                 task = _PoolTask(examine, secret, kit, limits or Limits())
                 done = 0
                 on_progress(done, len(todo), "")
-                with _Pool(min(jobs, len(todo)), task) as pool:
+                with _Pool(min(jobs, len(todo)), task, len(todo)) as pool:
                     for result in pool.each(_work(todo, records, kit, asked, force)):
                         if result is not None:
                             done += 1
@@ -323,7 +323,8 @@ class _PoolTask:
 class _Pool:
     """Processes that examine submissions; started anew where one of them dies."""
 
-    def __init__(self, processes: int, task: _PoolTask):
+    def __init__(self, processes: int, task: _PoolTask, submissions: int):
+        self._submissions = submissions
         self._processes = processes
         self._task = task
         self._executor: ProcessPoolExecutor | None = None
@@ -334,7 +335,7 @@ class _Pool:
             from grader.examine import prepare
 
             try:
-                prepare(self._task.limits, workers, many=True)
+                prepare(self._task.limits, workers, submissions=self._submissions)
             except KitError as error:
                 raise SubmissionError(f"Nothing can be examined here: {error}.") from error
         self._start(self._processes)

@@ -5,6 +5,7 @@ or more runs as `torch.save` writes plain values and tensors; it is written whol
 `weights_only`: reading one cannot run code.
 """
 
+import hashlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -106,20 +107,32 @@ class RunFolder:
                         found[state.run.key] = state
         return found
 
-    def keep(self, together: Sequence[RunState]) -> None:
-        """Save runs that are trained together, after an epoch: what is finished in files of its own."""
+    def keep(self, together: Sequence[RunState], stack: Sequence[Run]) -> None:
+        """Save runs of a stack after an epoch: what is finished in files of its own, what is not in the stack's.
+
+        stack: all that the stack began with. Other stacks of the same runs have other files.
+        """
         for state in together:
             if state.finished:
                 save(self.finished / f"{state.run.key}.pt", [state])
-        path = self.unfinished / f"{together[0].run.key}.pt"
         going_on = [state for state in together if not state.finished]
         if going_on:
-            save(path, going_on)
+            save(self._of_stack(stack), going_on)
+        else:
+            self._of_stack(stack).unlink(missing_ok=True)
 
-    def clear(self, together: Sequence[Run]) -> None:
-        """Remove what `keep` left of runs that are all finished."""
-        for run in together:
-            (self.unfinished / f"{run.key}.pt").unlink(missing_ok=True)
+    def tidy(self) -> None:
+        """Remove what is left of other stacks, where all of it went further in files of its own."""
+        done = {
+            state.run.key: len(state.history) for path in self.finished.glob("*.pt") for state in load(path)
+        }
+        for path in self.unfinished.glob("*.pt"):
+            if all(done.get(state.run.key, 0) >= len(state.history) for state in load(path)):
+                path.unlink(missing_ok=True)
+
+    def _of_stack(self, stack: Sequence[Run]) -> Path:
+        digest = hashlib.sha256("\n".join(run.key for run in stack).encode()).hexdigest()
+        return self.unfinished / f"{stack[0].key}-{len(stack)}-{digest[:8]}.pt"
 
 
 def save(path: Path, states: Sequence[RunState]) -> None:

@@ -1,5 +1,6 @@
 """`grade reproduce`: train what is not trained yet, then make everything that is read from the states."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -42,7 +43,7 @@ class Options:
 def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
     """Run the experiments and write the results; the files to look at first.
 
-    words: the command, for the report. Raises `KitError`, `DatasetError`.
+    words: the command, kept with the runs that it makes. Raises `KitError`, `DatasetError`.
     """
     device = choose_device(options.device)
     runs = planned(options, device)
@@ -53,6 +54,7 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
     made = {
         "way": f"{package.name}'s fit" if package else "fast",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "command": shlex.join(words),
         **{name: versions()[name] for name in ("kit", "python", "torch")},
     }
     known = folder.states()
@@ -87,8 +89,9 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
 
             place = jobs.Place(folder, options.data_dir, device, made)
             jobs.train_all(to_train, known, place, on_epoch, board.say)
+        folder.tidy()
         board.say("Drawing the figures and writing the report ...")
-        return outputs.write(folder.states().values(), options.out, options.data_dir, package, words)
+        return outputs.write(folder.states().values(), options.out, options.data_dir, package)
 
 
 def planned(options: Options, device: torch.device) -> list[Run]:
@@ -168,10 +171,10 @@ def _teach(
     for run in runs:
         images = images_for(run.dataset, run.trained_on, run.tested_on, data_dir)
 
-        def after_epoch(state: RunState) -> None:
-            folder.keep([state])
+        def after_epoch(state: RunState, run: Run = run) -> None:
+            folder.keep([state], [run])
             on_epoch([state])
 
         state = begin(run, known.get(run.key), package, images, made)
+        on_epoch([state])
         teaching.train(state, images, package, device, after_epoch)
-        folder.clear([run])

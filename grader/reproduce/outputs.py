@@ -30,11 +30,10 @@ def write(
     out: Path,
     data_dir: str | None,
     package: Package | None,
-    words: Sequence[str],
 ) -> list[Path]:
     """Write everything that is read into `out`; the files to look at first.
 
-    package: whose network draws the figures, None for the reference. words: the command that asked for it.
+    package: whose network draws the figures, None for the reference.
     Raises `KitError` where the folder cannot be written.
     """
     found = groups(states)
@@ -42,7 +41,6 @@ def write(
     made = claims(found, source("mnist", data_dir) if of_mnist else None)
     ordered = [state for together in found.values() for group in together for state in group.states]
     results = {
-        "command": " ".join(words),
         "made": date.today().isoformat(),
         "versions": versions(),
         "claims": [asdict(claim) for claim in made],
@@ -52,7 +50,7 @@ def write(
         pictures = figures.draw(found, out / "figures", data_dir, package or load_package(ROOT / "solutions"))
         _replace(out / "results.json", json.dumps(results, indent=1, default=str) + "\n")
         _replace(out / "curves.csv", _curves(ordered))
-        html, markdown = report.render(found, made, pictures, out / "figures", " ".join(words))
+        html, markdown = report.render(found, made, pictures, out / "figures")
         _replace(out / "report.html", html)
         _replace(out / "report.md", markdown)
     except OSError as error:

@@ -22,7 +22,7 @@ class Board:
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[accuracy]}"),
+            TextColumn("{task.fields[accuracy]:>7}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -43,14 +43,14 @@ class Board:
         self._console.print(text, highlight=False, markup=False)
 
     def show(self, states: Sequence[RunState]) -> None:
-        """Show where runs stand after an epoch."""
+        """Show where runs stand, as they begin and after an epoch."""
         for state in states:
             key = state.run.key
             if key not in self._bars:
                 self._bars[key] = self._progress.add_task(
                     _name(state.run), total=state.run.max_epochs, accuracy=""
                 )
-            accuracy = f"{100 * state.test_accuracy[-1]:5.2f} %"
+            accuracy = f"{100 * state.test_accuracy[-1]:5.2f} %" if state.history else ""
             self._progress.update(self._bars[key], completed=len(state.history), accuracy=accuracy)
             if state.finished:
                 self._progress.update(self._bars[key], visible=False)

@@ -40,7 +40,6 @@ def render(
     claims: Sequence[Claim],
     pictures: Sequence[Picture],
     figures: Path,
-    command: str,
 ) -> tuple[str, str]:
     """The report as HTML, with the figures of the folder inside, and as Markdown, with links to them."""
     sections = [_section(name, groups, claims, pictures) for name, groups in found.items()]
@@ -48,7 +47,7 @@ def render(
     made = [state.made for state in states]
     drawn = any(state.run.dataset == "drawn_digits" for state in states)
     content = {
-        "command": command,
+        "commands": list(dict.fromkeys(one["command"] for one in made)),
         "rule": RULE,
         "drawn": drawn,
         "sections": sections,
@@ -59,7 +58,7 @@ def render(
         "runs": len(states),
         "epochs": sum(len(state.history) for state in states),
         "hours": sum(epoch.seconds for state in states for epoch in state.history) / 3600,
-        "ways": sorted({one["way"] for one in made}),
+        "ways": sorted({"many networks at once" if one["way"] == "fast" else one["way"] for one in made}),
         "devices": sorted({one["device"] for one in made}),
         "versions": sorted(
             {f"torch {one['torch']}, Python {one['python']}, kit {one['kit']}" for one in made}
@@ -93,9 +92,10 @@ def _section(
     seeds = sorted({len(group.states) for group in groups})
     words = f"{' or '.join(map(str, seeds))} seed{'s' if seeds != [1] else ''} a setting"
     if run.target is not None:
+        most = sorted({group.run.max_epochs for group in groups})
         introduction = (
             f"To {100 * run.target:g} % on the test images, at least {run.curve_epochs} epochs for the curves and "
-            f"{run.max_epochs} at most; batches of {run.batch_size}; {words}."
+            f"{' or '.join(map(str, most))} at most; batches of {run.batch_size}; {words}."
         )
         tables = (_settings(groups),)
     elif name == "negatives":

@@ -24,6 +24,8 @@ from grader.worker.wire import Frame
 
 _NAMESPACES = ("aten", "mkl", "mkldnn", "mkldnn_prepacked", "onednn", "quantized", "_quantized", "sparse")
 _OTHER_DEVICES = r"cudnn|miopen|mps|triton|_efficient_"
+_FALL_APART = r"conv|lstm|gru|rnn_"
+_TAKES_WEIGHTS = r"prepack|unpacked|wrapped"  # not packed ones
 _SOFTMAX = r"softmax|scaled_dot_product|_attention"
 
 OPERATORS: dict[str, str] = {  # group -> pattern of operator names
@@ -52,11 +54,12 @@ def _overrides() -> dict[str, list[tuple[str, str, str]]]:
     """Namespace, operator and dispatch key of every override, by group.
 
     As few as catch every way in, since each costs a child 15 microseconds and a page of its memory:
-    operators that fall apart into another one that is caught (`conv2d` into `convolution`), wrappers
-    that write into a given tensor, and operators on quantized weights, which have to be packed first,
-    are left out.
+    operators that do not run on ordinary tensors, that fall apart into another one that is caught
+    (`conv2d` into `convolution`, `lstm` into `linear`), wrappers that write into a given tensor, and
+    operators on quantized weights, which have to be packed first, are left out.
     """
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    runs = torch._C._dispatch_has_computed_kernel_for_dispatch_key
     found: dict[str, list[tuple[str, str, str]]] = {group: [] for group in OPERATORS}
     for full_name in torch._C._dispatch_get_all_op_names():
         namespace, name = full_name.split("::")
@@ -65,14 +68,19 @@ def _overrides() -> dict[str, list[tuple[str, str, str]]]:
             continue
         if re.search(r"\.(out|output)", name) and not on_cpu:
             continue
+        if composed and re.search(_FALL_APART, name):
+            continue
         for group, pattern in OPERATORS.items():
             if not re.search(pattern, name):
                 continue
-            if "quantized" in namespace and group == "convolution" and "prepack" not in name:
+            if (
+                "quantized" in namespace
+                and group in ("convolution", "linear")
+                and not re.search(_TAKES_WEIGHTS, name)
+            ):
                 continue
-            if composed and group == "convolution":
-                continue
-            found[group].append((namespace, name, "CPU"))
+            if runs(full_name, "CPU"):
+                found[group].append((namespace, name, "CPU"))
             if composed:
                 found[group].append((namespace, name, "AutogradCPU"))
             wraps = namespace == "aten" and has_kernel(full_name, "CompositeExplicitAutograd")
@@ -93,21 +101,26 @@ class Ban:
 
     def __init__(self, group: str, locate: Callable[[], Frame | None]):
         """`locate` tells the line of the student's code that is being run."""
+        self.group = group
         self.used: list[tuple[str, Frame | None]] = []
         self._locate = locate
         self._libraries: dict[str, Any] = {}
         self._hook: _InversionHook | None = None
+        self._trapped: list[tuple[FunctionType, CodeType, dict[str, Any] | None]] = []  # as they were
         if group == "inversion":
             self._ban_inversions()
         elif group:
             self._ban_operators(_OVERRIDES[group])
 
     def lift(self) -> None:
-        """Bring the operators back (their overrides end with the objects that hold them)."""
+        """Bring operators (their overrides end with the objects that hold them) and functions back."""
         self._libraries.clear()
         if self._hook is not None:
             sys.meta_path.remove(self._hook)
             self._hook = None
+        for function, code, defaults in self._trapped:
+            function.__code__, function.__kwdefaults__ = code, defaults  # type: ignore[assignment]
+        self._trapped.clear()
 
     def _refuse(self, name: str) -> None:
         self.used.append((name, self._locate()))
@@ -135,6 +148,7 @@ class Ban:
             function = getattr(module, name, None)
             if isinstance(function, FunctionType):
                 # the code object, not the name: an alias taken before is trapped too
+                self._trapped.append((function, function.__code__, function.__kwdefaults__))
                 function.__kwdefaults__ = {"_refuse": self._refuse, "_name": f"{module.__name__}.{name}"}
                 function.__code__ = _trap_code(len(function.__code__.co_freevars))
 

@@ -64,6 +64,20 @@ class ModeNet(SmallNet):
         return logits.roll(1, dims=1) if self.training else logits
 
 
+class LinearNet(nn.Module):
+    """Flatten and one matrix, `weight (classes, in)`: for training runs of many steps, since each parameter
+    costs Adam as much time as the rest of a step."""
+
+    weight: nn.Parameter
+
+    def __init__(self, weights: dict[str, Tensor]):
+        super().__init__()
+        self.weight = nn.Parameter(weights["weight"].clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.weight.T
+
+
 class EpochLog:
     """An `on_epoch` that keeps what it was called with: the epoch and the lengths of the history's lists."""
 
@@ -133,8 +147,9 @@ def run_fit(
     logged: bool,
     **options: Any,
 ) -> dict[str, Any]:
-    """One `fit(..., **options)`: the history, the weights, and, where logged, the calls of `on_epoch`."""
-    model, log = SmallNet(weights), EpochLog()
+    """One `fit(..., **options)` of a `LinearNet`: the history, the weights, and, where logged, the calls of
+    `on_epoch`."""
+    model, log = LinearNet(weights), EpochLog()
     if logged:
         options["on_epoch"] = log
     history = fit(model, Batches(train), Batches(test), **options)
@@ -150,24 +165,55 @@ def run_fit(
 def run_network(
     network: Callable[..., nn.Module],
     weights: dict[str, Tensor],
-    x: Tensor,
-    training: bool = False,
-    gradient: Tensor | None = None,
+    runs: dict[str, tuple[Tensor, bool]],
     **options: int,
-) -> Any:
-    """What `network(**options)` with these weights makes of x: or, for a gradient of its output, the
-    gradient of each parameter."""
+) -> dict[str, Any]:
+    """What `network(**options)` with these weights makes of some inputs, each in training mode or not."""
     net = network(**options)
     net.load_state_dict(weights)
-    net.train(training)
-    if gradient is None:
-        return net(x)
+    results = {}
+    for name, (x, training) in runs.items():
+        net.train(training)
+        results[name] = net(x)
+    return results
+
+
+def network_gradients(
+    network: Callable[..., nn.Module], weights: dict[str, Tensor], x: Tensor, gradient: Tensor
+) -> dict[str, Any]:
+    """The gradient of each parameter of `network()` in training mode, for a gradient of its output."""
+    net = network()
+    net.load_state_dict(weights)
+    net.train()
     (net(x) * gradient).sum().backward()
     found = dict(net.named_parameters())
     return {f"gradient of {name}": found[name].grad for name in sorted(found)}
 
 
 # -- small helpers
+
+
+def gradients(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Gradients of the function's result with respect to every float tensor among its arguments.
+
+    The result's gradient is a fixed pattern, so that a transposed or summed gradient shows. Returns
+    `{name: gradient}`, None where none arrives; or the result itself where it is not a tensor.
+    """
+    leaves = {
+        name: value.detach().clone().requires_grad_()
+        for name, value in arguments.items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    result = function(**{**arguments, **leaves})
+    if not isinstance(result, Tensor):
+        return result
+    if not result.requires_grad:
+        return {f"gradient of {name}": None for name in leaves}
+    pattern = torch.cos(torch.arange(result.numel(), dtype=torch.float64) + 1).reshape(result.shape)
+    # a sum, not `grad_outputs`: torch imports sympy, half a second, to compare the shapes of those
+    scalar = (result * pattern.to(result.dtype)).sum()
+    found = torch.autograd.grad(scalar, list(leaves.values()), allow_unused=True)
+    return {f"gradient of {name}": gradient for name, gradient in zip(leaves, found, strict=True)}
 
 
 def generator(seed: int) -> torch.Generator:
@@ -177,7 +223,7 @@ def generator(seed: int) -> torch.Generator:
 
 def seeded(seed: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What `function` returns when torch's own generator starts at `seed`."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` walks the stack for CUDA's sake: 1 ms
     return function(*args, **kwargs)
 
 

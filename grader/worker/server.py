@@ -27,6 +27,7 @@ STUDENT, PROBES = 1, 2  # ids of the two objects that every worker holds
 _FIRST_FREE_ID = 3
 _KEPT_GRAPHS = 512  # `gradcheck` calls the function once for each input value before it goes back
 _MAX_FRAMES = 12
+_READ = 1 << 18  # bytes
 _MAX_TEXT = 2000
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 
@@ -44,6 +45,7 @@ class Server:
         self._importer: SubmissionImporter | None = None
         self._ban = Ban("", self._student_line)
         self._untouched: Untouched | None = None
+        self._module = ""  # the one of the task
         self._on_error = on_error
 
     def answer(self, text: bytes, payload: memoryview) -> tuple[wire.Answer, wire.Packer]:
@@ -80,8 +82,8 @@ class Server:
                 return self._call(request, payload, packer)
             case wire.Pull():
                 return self._pull(request, payload, packer)
-            case wire.Next(bans=bans):
-                return self._returned(self._next(bans), packer)
+            case wire.Next(module=module, bans=bans):
+                return self._returned(self._next(module, bans), packer)
             case wire.Reset():
                 self.reset()
                 return self._returned(None, packer)
@@ -89,26 +91,42 @@ class Server:
     # -- the submission
 
     def _open(self, request: wire.Open, payload: memoryview) -> None:
-        files = wire.unpack(request.files, payload, self._resolve)
-        self._importer = SubmissionImporter(files)
+        self._importer = SubmissionImporter(wire.unpack(request.files, payload, self._resolve))
         self._importer.install()
-        _reseed()
-        self._objects = {PROBES: probes}
-        if f"{request.module}.py" not in files:
-            raise _Missing(f"there is no {file_of(request.module)}.py in the submission")
-        self._objects[STUDENT] = importlib.import_module(f"{PACKAGE}.{request.module}")
+        self._untouched = Untouched(self._importer)
+        self._import(request.module)
         self._forbid(request.bans)
-        self._untouched = Untouched(self._importer.modules())
 
-    def _next(self, bans: str) -> bool:
-        """Get ready for another task of the module; False where something is left of the last one."""
-        self._ban.lift()
-        if self._untouched is None or not self._untouched.holds():
-            return False
+    def _import(self, module: str) -> None:
+        assert self._importer is not None
+        assert self._untouched is not None
         _reseed()
-        self._objects = {id_: self._objects[id_] for id_ in (STUDENT, PROBES)}
+        self._module = module
+        self._objects = {PROBES: probes}
+        if not self._importer.has(module):
+            raise _Missing(f"there is no {file_of(module)}.py in the submission")
+        self._objects[STUDENT] = importlib.import_module(f"{PACKAGE}.{module}")
+        self._untouched.imported()
+
+    def _next(self, module: str, bans: str) -> bool:
+        """Get ready for another task; False where something is left of the last one."""
+        if bans != self._ban.group:
+            self._ban.lift()
+        if self._untouched is None or self._importer is None:
+            return False
         self._graphs.clear()
-        self._forbid(bans)
+        if module == self._module:
+            if not self._untouched.holds():
+                return False
+            _reseed()
+            self._objects = {id_: self._objects[id_] for id_ in (STUDENT, PROBES)}
+        else:
+            if not self._untouched.holds_but_for_modules():
+                return False
+            self._importer.forget()
+            self._import(module)
+        if bans != self._ban.group:
+            self._forbid(bans)
         return True
 
     def _forbid(self, bans: str) -> None:
@@ -270,29 +288,23 @@ def serve(channel: socket.socket, layers: list[str]) -> None:
     """Say hello with the layers that hold, then answer requests until the channel closes."""
     server = Server()
     _send(channel, wire.encode(0, wire.Hello(layers)))
+    space = memoryview(bytearray(_READ))
+
+    def more() -> memoryview:
+        count = channel.recv_into(space)
+        if count == 0:
+            raise EOFError
+        return space[:count]
+
     while True:
-        prefix = _receive(channel, wire.PREFIX.size)
-        if prefix is None:
+        try:
+            request_id, text, payload = wire.read_frame(more)
+        except EOFError:
             return
-        request_id, json_size, payload_size = wire.decode_prefix(prefix)
-        body = _receive(channel, json_size + payload_size)
-        if body is None:
-            return
-        answer, packer = server.answer(body[:json_size], memoryview(body)[json_size:])
+        answer, packer = server.answer(text, payload)
         _send(channel, wire.encode(request_id, answer, packer))
 
 
 def _send(channel: socket.socket, pieces: list[bytes | memoryview]) -> None:
     for piece in pieces:
         channel.sendall(piece)
-
-
-def _receive(channel: socket.socket, size: int) -> bytes | None:
-    data = bytearray(size)
-    view, got = memoryview(data), 0
-    while got < size:
-        count = channel.recv_into(view[got:])
-        if count == 0:
-            return None
-        got += count
-    return bytes(data)

@@ -30,7 +30,8 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, files: dict[str, bytes]):
         self._files = files
-        self._loaded: list[str] = []
+        self._loaded: dict[str, str] = {}  # name in `sys.modules` -> file, "" for a package without one
+        self._compiled: dict[str, CodeType] = {}
         self._first = _FirstFinder(self)
 
     def install(self) -> None:
@@ -51,24 +52,28 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return self._files[origin.removeprefix(f"{PACKAGE}/")].decode("utf-8-sig", errors="replace")
 
     def remove(self) -> None:
-        """Take the submission's modules out again."""
+        """Take the submission's modules, and this importer, out again."""
         sys.meta_path.remove(self._first)
         sys.meta_path.remove(self)
-        for name in [name for name, module in sys.modules.items() if self.holds(module)]:
-            del sys.modules[name]
+        self.forget()
 
-    def holds(self, module: ModuleType | None) -> bool:
-        """Is this a module of the submission?"""
-        return getattr(getattr(module, "__spec__", None), "loader", None) is self
+    def forget(self) -> None:
+        """Take the submission's modules out: the next import makes new ones, from the code compiled before."""
+        for name in self._loaded:
+            sys.modules.pop(name, None)
+        self._loaded.clear()
+
+    def has(self, module: str) -> bool:
+        """Is there a file for the module of that name?"""
+        return f"{module}.py" in self._files
 
     def loaded(self) -> list[str]:
         """The files of the submission whose modules were loaded, in that order."""
-        return list(self._loaded)
+        return [file for file in self._loaded.values() if file]
 
     def modules(self) -> list[ModuleType]:
         """The submission's loaded modules."""
-        names = [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
-        return [sys.modules[name] for name in names]
+        return [sys.modules[name] for name in self._loaded if name in sys.modules]
 
     # -- finding
 
@@ -105,14 +110,17 @@ class SubmissionImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         assert spec is not None
+        self._loaded[spec.name] = ""
         if not spec.name.startswith(PACKAGE):  # the alias is loaded already
             module.__spec__ = self._alias
             return
         if spec.origin is None:
             return
         module.__file__ = spec.origin
-        self._loaded.append(spec.origin.removeprefix(f"{PACKAGE}/"))
-        exec(self._compile(spec.origin), module.__dict__)
+        self._loaded[spec.name] = spec.origin.removeprefix(f"{PACKAGE}/")
+        if spec.origin not in self._compiled:
+            self._compiled[spec.origin] = self._compile(spec.origin)
+        exec(self._compiled[spec.origin], module.__dict__)
 
     def _compile(self, origin: str) -> CodeType:
         data = self._files[origin.removeprefix(f"{PACKAGE}/")]

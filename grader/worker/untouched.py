@@ -1,28 +1,47 @@
-"""Whether a task has left a worker as it found it, so that the next task of the module can go on in it.
+"""Whether a task has left a worker as it found it, so that the next task of the submission can go on in it.
 
-A fresh worker costs more than most tasks. So a worker goes on where nothing is left of the last task: names of torch, Python and the submission's modules stand for what they stood
-for, torch's settings are the ordinary ones, no thread and no process is running, and the modules hold
-nothing in which a call could leave something. In doubt the answer is no. It is the worker's own answer:
-a student who forges it spoils the ground for their own next task only.
+A fresh worker costs more than most tasks. So a worker goes on where nothing is left of the last task:
+names of torch, Python and NumPy stand for what they stood for, torch's settings are the ordinary ones,
+paths, streams and filters are as they were, no thread and no process is running, and neither much memory
+nor much time was used. For another task of the same module, the submission's modules must be as their
+import left them, and hold nothing in which a call could leave something; for a task of another module they
+are imported anew. In doubt the answer is no. It is the worker's own answer: a student who forges it spoils
+the ground for their own next task only.
 """
 
 import builtins
+import functools
+import itertools
+import math
+import operator
 import os
+import random
 import sys
 import threading
+import time
 import types
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
+from grader.worker.sources import SubmissionImporter
 from grader.worker.torch_setup import import_torch
 
-torch = import_torch()
+if sys.platform != "win32":
+    import resource
 
-_WATCHED = (
-    torch, torch.Tensor, torch.nn, torch.nn.functional, torch.nn.Module, torch.autograd, torch.linalg, torch.optim,
-    torch.optim.Adam, torch.optim.SGD, torch.optim.Optimizer, torch.Generator, builtins, sys.modules["grader.worker.probes"],
+torch = import_torch()
+np = sys.modules["numpy"]  # which torch imports
+
+MOST_SECONDS = 10.0  # of processor time in one worker, whose limit is meant for one task
+MOST_GROWTH = 400_000  # kilobytes
+
+_TORCH = (
+    torch, torch.Tensor, torch.nn, torch.nn.functional, torch.nn.init, torch.autograd, torch.linalg, torch.optim,
+    torch.Generator, torch.utils.data,
 )  # fmt: skip
-_NAMES: list[tuple[Any, dict[str, Any]]] = []
+_PYTHON = (builtins, math, random, itertools, functools, operator, os, time, np)
+_NAMES: list[tuple[Any, dict[str, Any]]] = []  # each watched module or class, and what its names stand for
 _FIXED = (
     types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.GenericAlias, types.UnionType, type,
     type(None), bool, int, float, str, bytes, torch.dtype,
@@ -31,40 +50,83 @@ _FIXED = (
 
 def remember() -> None:
     """Take note of what the watched names stand for: once, after all that torch sets up at its first use."""
-    _NAMES[:] = [(holder, dict(vars(holder))) for holder in _WATCHED]
+    classes = [
+        value
+        for module in (torch.nn, torch.optim, torch.utils.data, torch.autograd)
+        for value in vars(module).values()
+        if isinstance(value, type)
+    ]
+    watched = dict.fromkeys((*_TORCH, *_PYTHON, sys.modules["grader.worker.probes"], *classes))
+    _NAMES[:] = [(holder, dict(vars(holder))) for holder in watched]
 
 
 class Untouched:
-    """Taken after the submission's import; `holds` tells whether all is still as it was then."""
+    """Made before the submission's first import, told of each import; `holds` after a task."""
 
-    def __init__(self, modules: Iterable[types.ModuleType]):
-        self._modules = [(module, dict(vars(module))) for module in modules]
-        self._paths = list(sys.path), list(sys.meta_path)
+    def __init__(self, importer: SubmissionImporter):
+        self._importer = importer
+        self._first = _surroundings()
+        self._memory, self._seconds = _memory(), time.process_time()
+
+    def imported(self) -> None:
+        """The task's module, and what it imports, are loaded now."""
+        self._surroundings = _surroundings()
+        self._modules = [(module, dict(vars(module))) for module in self._importer.modules()]
         self._fixed = all(_is_fixed(value) for _, names in self._modules for value in _own(names))
 
     def holds(self) -> bool:
+        """Can another task of the module go on?"""
         return (
             self._fixed
-            and bool(_NAMES)
+            and self._importer.modules() == [module for module, _ in self._modules]
             and all(
                 _same(vars(module), names) and len(vars(module)) == len(names)
                 for module, names in self._modules
             )
+            and self._surroundings == _surroundings()
+            and self._ordinary()
+        )
+
+    def holds_but_for_modules(self) -> bool:
+        """Can a task of another module go on, once the submission's modules are imported anew?"""
+        return self._first == _surroundings() and self._ordinary()
+
+    def _ordinary(self) -> bool:
+        return (
+            bool(_NAMES)
             # a module gets new names when something is imported; a class only when someone patches it
             and all(_same(vars(holder), names) for holder, names in _NAMES)
             and all(len(vars(holder)) == len(names) for holder, names in _NAMES if isinstance(holder, type))
-            and self._paths == (list(sys.path), list(sys.meta_path))
             and _ordinary_settings()
             and threading.active_count() == 1
             and _no_children()
+            and time.process_time() - self._seconds < MOST_SECONDS
+            and _memory() - self._memory < MOST_GROWTH
         )
 
 
 def _same(now: Any, before: dict[str, Any]) -> bool:
-    return all(now.get(name) is value for name, value in before.items())
+    """Do all names of `before` stand for the same objects now? New ones come after them."""
+    return len(now) >= len(before) and all(map(operator.is_, now.values(), before.values()))
 
 
-def _own(names: dict[str, Any]) -> Iterable[Any]:
+def _surroundings() -> tuple[Any, ...]:
+    """What of this process is not torch's and can be compared."""
+    return (
+        list(sys.path), list(sys.meta_path), list(warnings.filters), dict(os.environ), os.getcwd(),
+        sys.stdin, sys.stdout, sys.stderr, sys.gettrace(), sys.getprofile(), sys.getrecursionlimit(),
+    )  # fmt: skip
+
+
+def _memory() -> int:
+    """The most memory that this process has had at a time, in kilobytes; 0 where that is not to be had."""
+    if sys.platform == "win32":
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // 1024 if sys.platform == "darwin" else most
+
+
+def _own(names: dict[str, Any]) -> Iterator[Any]:
     return (value for name, value in names.items() if not (name.startswith("__") and name.endswith("__")))
 
 
@@ -83,8 +145,15 @@ def _ordinary_settings() -> bool:
     return (
         torch.get_default_dtype() is torch.float32
         and torch.is_grad_enabled()
+        and not torch.is_inference_mode_enabled()
         and not torch.is_anomaly_enabled()
         and not torch.are_deterministic_algorithms_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and torch._C._len_torch_function_stack()
+        == torch._C._len_torch_dispatch_stack()
+        == 0  # default device
+        and torch.get_float32_matmul_precision() == "highest"
+        and not torch.nn.modules.module._has_any_global_hook()
         and torch.get_num_threads() == 1
     )
 

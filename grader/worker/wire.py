@@ -8,6 +8,7 @@ tensors are always fresh, dense, plain `torch.Tensor`s on the CPU. Nothing is un
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ MAX_DEPTH = 12
 MAX_ITEMS = 20_000
 MAX_DIMENSIONS = 12
 MAX_TEXT = 20_000
+_SIZES = range(2**40)  # of a dimension
 _JOINED = 65_536  # bytes of payload that are copied once more to save writes
 
 DTYPES: dict[str, torch.dtype] = {
@@ -31,6 +33,7 @@ DTYPES: dict[str, torch.dtype] = {
         torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool,
     )
 }  # fmt: skip
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Malformed(Exception):
@@ -140,8 +143,9 @@ class Pull(msgspec.Struct, tag="pull", frozen=True):
 
 
 class Next(msgspec.Struct, tag="next", frozen=True):
-    """Go on to another task of the module, with another ban: True, or False where something is left of the last."""
+    """Go on to another task of the submission: True, or False where something is left of the last one."""
 
+    module: str
     bans: str
 
 
@@ -243,16 +247,20 @@ class Packer:
         return self._hold(value)
 
     def _tensor(self, tensor: Tensor) -> Value:
-        name = str(tensor.dtype).removeprefix("torch.")
+        # hundreds a submission: what most tensors do not need is not done for them
+        name = _NAMES.get(tensor.dtype)
         if tensor.layout is not torch.strided:
             return Odd("torch.Tensor", f"of layout {tensor.layout}")
-        if tensor.device.type != "cpu":
+        if not tensor.is_cpu:
             return Odd("torch.Tensor", f"on device {tensor.device}")
-        if name not in DTYPES:
-            return Odd("torch.Tensor", f"of dtype {name}")
-        if tensor.numel() * tensor.element_size() > MAX_PAYLOAD - self.size or tensor.dim() > MAX_DIMENSIONS:
+        if name is None:
+            return Odd("torch.Tensor", f"of dtype {str(tensor.dtype).removeprefix('torch.')}")
+        size = tensor.numel() * tensor.element_size()
+        if size > MAX_PAYLOAD - self.size or tensor.dim() > MAX_DIMENSIONS:
             return Odd("torch.Tensor", f"of shape {tuple(tensor.shape)}, too large to send")
-        plain = tensor.detach().resolve_conj().resolve_neg()
+        plain = tensor.detach() if tensor.requires_grad else tensor
+        if plain.is_conj() or plain.is_neg():
+            plain = plain.resolve_conj().resolve_neg()
         order: list[int] = []
         if not plain.is_contiguous():
             strides = plain.stride()
@@ -260,9 +268,13 @@ class Packer:
             if plain.permute(by_stride).is_contiguous():
                 plain = plain.permute(by_stride)
                 order = [by_stride.index(dim) for dim in range(len(by_stride))]
-        dense = plain.contiguous()
-        data = dense.reshape(-1).view(torch.uint8).numpy().data if dense.numel() else b""
-        return TensorData(name, list(dense.shape), self._append(data), tensor.requires_grad, order)
+            plain = plain.contiguous()
+        data: bytes | memoryview = b""
+        if size > _JOINED or plain.dtype is torch.bfloat16:  # the latter has no name in NumPy
+            data = plain.reshape(-1).view(torch.uint8).numpy().data
+        elif size:
+            data = plain.numpy().tobytes()
+        return TensorData(name, list(plain.shape), self._append(data), tensor.requires_grad, order)
 
 
 def unpack(value: Value, payload: memoryview, resolve: Any, depth: int = 0) -> Any:
@@ -299,22 +311,23 @@ def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
     dtype = DTYPES.get(value.dtype)
     if dtype is None:
         raise Malformed("unknown dtype")
-    if len(value.shape) > MAX_DIMENSIONS or any(not 0 <= size < 2**40 for size in value.shape):
+    if len(value.shape) > MAX_DIMENSIONS or not all(map(_SIZES.__contains__, value.shape)):
         raise Malformed("impossible shape")
     count = math.prod(value.shape)
     length = count * dtype.itemsize
     if value.offset < 0 or value.offset + length > len(payload):
         raise Malformed("a tensor outside the payload")
-    order = value.order or list(range(len(value.shape)))
-    if sorted(order) != list(range(len(value.shape))):
+    if value.order and sorted(value.order) != list(range(len(value.shape))):
         raise Malformed("not an order of dimensions")
     if count == 0:
-        return torch.empty(value.shape, dtype=dtype).permute(order)
+        tensor = torch.empty(value.shape, dtype=dtype)
+        return tensor.permute(value.order) if value.order else tensor
     # copied, so that it is aligned and nothing else can reach its memory
     data = bytearray(payload[value.offset : value.offset + length])
     if dtype is torch.bool and max(data) > 1:
         raise Malformed("a bool that is neither 0 nor 1")
-    return torch.frombuffer(data, dtype=dtype).reshape(value.shape).permute(order)
+    tensor = torch.frombuffer(data, dtype=dtype).view(value.shape)
+    return tensor.permute(value.order) if value.order else tensor
 
 
 # -- frames -----------------------------------------------------------------------------------------
@@ -342,6 +355,27 @@ def decode_prefix(data: bytes) -> tuple[int, int, int]:
     if json_size > MAX_JSON or payload_size > MAX_PAYLOAD:
         raise Malformed("a frame over its size limit")
     return request_id, json_size, payload_size
+
+
+def read_frame(
+    more: Callable[[], bytes | memoryview], expected: int | None = None
+) -> tuple[int, bytes, memoryview]:
+    """Request id, JSON and payload of one frame; `more` gives the next bytes, at least one.
+
+    Raises `Malformed`, also for a frame of another id than the expected one, and for bytes after it.
+    """
+    data = bytearray()  # grown as bytes come, not as a prefix claims
+    while len(data) < PREFIX.size:
+        data += more()
+    request_id, json_size, payload_size = decode_prefix(bytes(data[: PREFIX.size]))
+    if expected is not None and request_id != expected:
+        raise Malformed("an answer to no question")
+    start, end = PREFIX.size + json_size, PREFIX.size + json_size + payload_size
+    while len(data) < end:
+        data += more()
+    if len(data) > end:
+        raise Malformed("more than a frame")
+    return request_id, bytes(data[PREFIX.size : start]), memoryview(data)[start:]
 
 
 def decode_answer(text: bytes) -> Answer:

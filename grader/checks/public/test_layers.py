@@ -2,7 +2,7 @@
 
 import torch
 
-from grader.checking import check, gradients
+from grader.checking import check
 
 
 @check("conv2d", points=1)
@@ -39,7 +39,7 @@ def test_conv2d__padding(agree, draw):
 def test_conv2d__gradients(agree, draw):
     """Gradients of conv2d reach x, weight and bias."""
     x, weight, bias = draw(2, 2, 6, 5), draw(3, 2, 3, 3), draw(3)
-    agree(lambda s: gradients(s.conv2d, x=x, weight=weight, bias=bias))
+    agree(lambda s: s.probes.gradients(s.conv2d, x=x, weight=weight, bias=bias))
 
 
 @check("max_pool2d", points=1)
@@ -60,7 +60,7 @@ def test_max_pool2d__negative_values(agree, draw):
 def test_max_pool2d__gradients(agree, draw):
     """The gradient of max_pool2d goes to the largest value of each window and nowhere else."""
     x = draw.distinct(2, 2, 4, 6)
-    agree(lambda s: gradients(s.max_pool2d, x=x, kernel_size=2))
+    agree(lambda s: s.probes.gradients(s.max_pool2d, x=x, kernel_size=2))
 
 
 @check("linear", points=0.5)
@@ -74,7 +74,7 @@ def test_linear__values(agree, draw):
 def test_linear__gradients(agree, draw):
     """Gradients of linear reach x, weight and bias."""
     x, weight, bias = draw(4, 3), draw(5, 3), draw(5)
-    agree(lambda s: gradients(s.linear, x=x, weight=weight, bias=bias))
+    agree(lambda s: s.probes.gradients(s.linear, x=x, weight=weight, bias=bias))
 
 
 @check("relu", points=0.5)
@@ -135,4 +135,4 @@ def test_cross_entropy__large_logits(agree):
 def test_cross_entropy__gradients(agree, draw):
     """The gradient of cross_entropy is (softmax(logits) - onehot(target)) / N."""
     logits, target = 3 * draw(5, 4), draw.integers(0, 4, 5)
-    agree(lambda s: gradients(s.cross_entropy, logits=logits, target=target))
+    agree(lambda s: s.probes.gradients(s.cross_entropy, logits=logits, target=target))

@@ -14,4 +14,4 @@ def test_LeNet5__parameters(agree):
 def test_LeNet5__logits(agree, draw):
     """LeNet5 with given weights gives the logits of the table's network: no softmax at the end."""
     weights, x = lenet_weights(draw), draw.images(3, 1, 28, 28)
-    agree(lenet_logits(weights, x))
+    agree(lenet_logits(weights, (x, False)))

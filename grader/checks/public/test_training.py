@@ -7,6 +7,7 @@ from grader.checks.experiments import (
     epoch_calls,
     fitted,
     labelled_batches,
+    linear_weights,
     one_epoch,
     predicted_batches,
     small_weights,
@@ -60,22 +61,22 @@ def test_evaluate__evaluation_mode(agree, draw):
 @check("fit", points=1)
 def test_fit__history(agree, draw):
     """fit trains with Adam for max_epochs epochs and returns the history of losses and accuracies."""
-    weights = small_weights(draw)
-    train, test = labelled_batches(draw, (8, 8, 8)), labelled_batches(draw, (10, 10))
+    weights = linear_weights(draw)
+    train, test = labelled_batches(draw, (8, 8)), labelled_batches(draw, (10, 10))
     agree(fitted(weights, train, test, lr=0.02, max_epochs=3), atol=LEARNT)
 
 
 @check("fit", points=0.5, needs="history")
 def test_fit__target(agree, draw):
     """fit stops right after the first epoch whose test accuracy reaches target_accuracy."""
-    weights = small_weights(draw)
-    train, test = labelled_batches(draw, (8, 8, 8, 8)), labelled_batches(draw, (20, 20))
-    agree(fitted(weights, train, test, lr=0.05, max_epochs=8, target_accuracy=0.74), atol=LEARNT)
+    weights = linear_weights(draw)
+    train, test = labelled_batches(draw, (16,)), labelled_batches(draw, (40,))
+    agree(fitted(weights, train, test, lr=0.15, max_epochs=8, target_accuracy=0.74), atol=LEARNT)
 
 
 @check("fit", points=0.5, needs="history")
 def test_fit__on_epoch(agree, draw):
     """fit calls on_epoch(epoch, history) after each epoch, epochs counted from 1."""
-    weights = small_weights(draw)
-    train, test = labelled_batches(draw, (8, 8)), labelled_batches(draw, (10,))
+    weights = linear_weights(draw)
+    train, test = labelled_batches(draw, (8,)), labelled_batches(draw, (10,))
     agree(epoch_calls(weights, train, test, lr=0.02, max_epochs=3))

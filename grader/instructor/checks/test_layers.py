@@ -2,7 +2,7 @@
 
 import torch
 
-from grader.checking import check, gradients
+from grader.checking import check
 
 
 def _not_contiguous(x):
@@ -51,8 +51,8 @@ def test_conv2d__views(agree, draw):
 def test_conv2d__gradients_with_options(agree, draw):
     """Gradients of conv2d are right with stride and padding, with and without a bias."""
     x, weight, bias = draw(2, 3, 8, 7), draw(4, 3, 3, 2), draw(4)
-    agree(lambda s: gradients(s.conv2d, x=x, weight=weight, bias=bias, stride=2, padding=1))
-    agree(lambda s: gradients(s.conv2d, x=x, weight=weight, stride=3))
+    agree(lambda s: s.probes.gradients(s.conv2d, x=x, weight=weight, bias=bias, stride=2, padding=1))
+    agree(lambda s: s.probes.gradients(s.conv2d, x=x, weight=weight, stride=3))
 
 
 @check("max_pool2d", points=1, needs="values")
@@ -84,8 +84,8 @@ def test_max_pool2d__views(agree, draw):
 def test_max_pool2d__gradients_overlap(agree, draw):
     """Where windows of max_pool2d overlap, the gradients of all of them add up."""
     x = draw.distinct(2, 2, 7, 6)
-    agree(lambda s: gradients(s.max_pool2d, x=x, kernel_size=3, stride=2))
-    agree(lambda s: gradients(s.max_pool2d, x=x, kernel_size=2, stride=1))
+    agree(lambda s: s.probes.gradients(s.max_pool2d, x=x, kernel_size=3, stride=2))
+    agree(lambda s: s.probes.gradients(s.max_pool2d, x=x, kernel_size=2, stride=1))
 
 
 @check("linear", points=0.5, needs="values")
@@ -104,8 +104,8 @@ def test_linear__shapes(agree, draw):
 def test_linear__gradients_shapes(agree, draw):
     """Gradients of linear are right for more dimensions and without a bias."""
     x, weight, bias = draw(2, 3, 6), draw(4, 6), draw(4)
-    agree(lambda s: gradients(s.linear, x=x, weight=weight, bias=bias))
-    agree(lambda s: gradients(s.linear, x=x, weight=weight))
+    agree(lambda s: s.probes.gradients(s.linear, x=x, weight=weight, bias=bias))
+    agree(lambda s: s.probes.gradients(s.linear, x=x, weight=weight))
 
 
 @check("relu", points=0.5, needs="values")
@@ -114,7 +114,7 @@ def test_relu__gradients(agree, draw):
     for shape in ((), (7,), (2, 3, 4, 5)):
         x = draw.away_from_zero(*shape)
         agree(lambda s, x=x: s.relu(x))
-    agree(lambda s: gradients(s.relu, x=x))
+    agree(lambda s: s.probes.gradients(s.relu, x=x))
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.relu, x)[1][0]})
 
 
@@ -124,7 +124,7 @@ def test_leaky_relu__slopes(agree, draw):
     x = draw.away_from_zero(2, 3, 4)
     for slope in (0.0, 0.2, 1.0, 1.7, -0.5):
         agree(lambda s, slope=slope: s.leaky_relu(x, slope))
-        agree(lambda s, slope=slope: gradients(s.leaky_relu, x=x, negative_slope=slope))
+        agree(lambda s, slope=slope: s.probes.gradients(s.leaky_relu, x=x, negative_slope=slope))
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.leaky_relu, x)[1][0]})
 
 
@@ -134,7 +134,7 @@ def test_elu__large(agree, draw):
     x = torch.cat([draw.away_from_zero(8), torch.tensor([50.0, 120.0, 1e4, -50.0, -1e4])])
     for alpha in (1.0, 0.5):
         agree(lambda s, alpha=alpha: s.elu(x, alpha))
-        agree(lambda s, alpha=alpha: gradients(s.elu, x=x, alpha=alpha))
+        agree(lambda s, alpha=alpha: s.probes.gradients(s.elu, x=x, alpha=alpha))
     agree(lambda s: {"x afterwards": s.probes.with_inputs(s.elu, x)[1][0]})
 
 
@@ -152,10 +152,10 @@ def test_softmax__dimensions(agree, draw):
 def test_softmax__gradients(agree, draw):
     """Gradients of softmax are right, and finite for logits of 1e4."""
     x = 3 * draw(3, 5)
-    agree(lambda s: gradients(s.softmax, x=x))
-    agree(lambda s: gradients(s.softmax, x=x, dim=0))
+    agree(lambda s: s.probes.gradients(s.softmax, x=x))
+    agree(lambda s: s.probes.gradients(s.softmax, x=x, dim=0))
     large = 1e4 * draw(3, 4).sign() + x[:, :4].round()
-    agree(lambda s: gradients(s.softmax, x=large), atol=1e-3)
+    agree(lambda s: s.probes.gradients(s.softmax, x=large), atol=1e-3)
     agree(lambda s: s.softmax(large), atol=1e-3)
 
 
@@ -176,7 +176,7 @@ def test_cross_entropy__stable(agree, draw):
     logits = 1e4 * draw.integers(-1, 2, 6, 4) + 3 * draw(6, 4).round(decimals=1)
     target = draw.integers(0, 4, 6)
     agree(lambda s: s.cross_entropy(logits, target), atol=1e-3)
-    agree(lambda s: gradients(s.cross_entropy, logits=logits, target=target), atol=1e-3)
+    agree(lambda s: s.probes.gradients(s.cross_entropy, logits=logits, target=target), atol=1e-3)
 
 
 @check("cross_entropy", points=0.5, needs="values")
@@ -185,5 +185,7 @@ def test_cross_entropy__gradients_shapes(agree, draw):
     for samples, classes in ((1, 4), (8, 3)):
         logits, target = 3 * draw(samples, classes), draw.integers(0, classes, samples)
         agree(
-            lambda s, logits=logits, target=target: gradients(s.cross_entropy, logits=logits, target=target)
+            lambda s, logits=logits, target=target: s.probes.gradients(
+                s.cross_entropy, logits=logits, target=target
+            )
         )

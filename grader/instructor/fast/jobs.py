@@ -8,8 +8,10 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from multiprocessing.queues import Queue
 
 import torch
@@ -85,7 +87,7 @@ def stacks_of(
 
 
 def _epochs(stack: Sequence[Run], place: Place, say: Callable[[str], None]) -> Iterator[list[RunState]]:
-    """The new, saved states of a stack's runs after each epoch; in halves where memory is too little."""
+    """The states of a stack's runs, as they begin and saved after each epoch; in halves where memory is too little."""
     run = stack[0]
     images = images_for(run.dataset, run.trained_on, run.tested_on, place.data_dir)
     known = place.folder.states()
@@ -97,12 +99,12 @@ def _epochs(stack: Sequence[Run], place: Place, say: Callable[[str], None]) -> I
         try:
             on_device = on_device or StackImages.of(images, place.device)
             trainer = StackTrainer(left, on_device)
+            yield left
             while not all(states[state.run.key].finished for state in left):
                 together = trainer.train_epoch()
                 states |= {state.run.key: state for state in together}
-                place.folder.keep(together)
+                place.folder.keep(together, [state.run for state in left])
                 yield together
-            place.folder.clear([state.run for state in left])
         except torch.OutOfMemoryError as error:
             trainer = None  # give its memory back
             if len(left) == 1:
@@ -147,18 +149,24 @@ def _in_processes(stacks: Sequence[list[Run]], place: Place, processes: int, on_
             worker.join()
 
 
+def _end_with_parent() -> None:
+    """End this process when the first one is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
 def _work(
     tasks: "Queue[list[Run] | None]", events: "Queue[list[RunState] | Exception]", place: Place
 ) -> None:
     """A training process: stacks from `tasks` until None comes; their states, or what went wrong, to `events`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the first process ends the others
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         while (stack := tasks.get()) is not None:
             for together in _epochs(stack, place, lambda _: None):
                 events.put([replace(state, model={}, exp_avg={}, exp_avg_sq={}) for state in together])
-                if parent is not None and not parent.is_alive():
-                    return
     except (KitError, DatasetError, OSError) as error:
         events.put(error)

@@ -59,12 +59,12 @@ def _warm_up() -> None:
     torch.logsumexp(torch.ones(2, 3), 1)
     net = torch.nn.Linear(3, 2)
     for make in (torch.optim.Adam, torch.optim.SGD):
-        optimizer = make(net.parameters(), lr=0.1)
-        optimizer.zero_grad()
+        used = make(net.parameters(), lr=0.1)
+        used.zero_grad()
         if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
             # with a GPU in sight, a process that is forked after a backward pass cannot use autograd
             functional.cross_entropy(net(torch.ones(2, 3)), torch.zeros(2, dtype=torch.int64)).backward()
-            optimizer.step()
+            used.step()
     for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
         break
     for module in (

@@ -31,7 +31,7 @@ RULE = (
     f"An epoch count agrees where the write-up's lies within a factor of {FACTOR:g} of our range over seeds; "
     f'an accuracy within {100 * POINTS:.1f} points, one that the write-up gives with "about" within '
     f'{100 * ABOUT:.0f} points and with "near" within {100 * NEAR:.1f}; a mean or deviation within {CLOSE:g}; '
-    "an order of settings or data sets where it holds for our medians (ties count for it only where it says so). "
+    "an order of settings or data sets where it holds for our medians (a tie for fastest or slowest agrees). "
     '"Not reached": the median run did not reach the target within its epochs. A run that did not reach the '
     "target counts as slower than every one that did."
 )
@@ -99,16 +99,14 @@ def _of_data_set(name: str, groups: Mapping[Setting, Group]) -> list[Claim]:
             limit = choose(group.median for group in asked.values())
             ours = [setting for setting, group in asked.items() if group.median == limit]
             agrees = theirs in ours
+            verdict = Verdict.NOT_REACHED if math.isinf(limit) else _verdict(agrees)
             words = " and ".join(map(str, ours))
-            why = (
-                ""
-                if agrees or theirs not in asked
-                else (
-                    f"with {theirs} it takes {asked[theirs].epochs_in_words()}, with {ours[0]} "
-                    f"{asked[ours[0]].epochs_in_words()} epochs."
-                )
+            why = "; ".join(
+                f"{setting}: {asked[setting].epochs_in_words()}"
+                for setting in (theirs, *ours)
+                if setting in asked and verdict != Verdict.AGREES
             )
-            made.append(Claim(name, f"the {word} setting", str(theirs), words, _verdict(agrees), why))
+            made.append(Claim(name, f"the {word} setting", str(theirs), words, verdict, why))
         made.append(_higher_is_faster(name, asked))
     if name == "mnist":
         made += _decay(name, groups, "weight decay only slows", slows_at=None)
@@ -147,7 +145,8 @@ def _chance(group: Group) -> str:
     target = group.run.target or 0
     jitters, gains = [], []
     for state in group.states:
-        reached = state.run.reached_after(state.test_accuracy) or len(state.history)
+        best = state.test_accuracy.index(max(state.test_accuracy)) + 1
+        reached = state.run.reached_after(state.test_accuracy) or best
         near = state.test_accuracy[max(0, reached - 6) : reached + 4]
         if len(near) > 3:
             steps = [after - before for before, after in itertools.pairwise(near)]
@@ -162,7 +161,11 @@ def _chance(group: Group) -> str:
         f"{gain:.2f}"
     )
     if math.isinf(group.median):
-        moves = f"at best {100 * group.best:.2f} % in {len(group.states[0].history)} epochs; {moves}"
+        return (
+            f"at best {100 * group.best:.2f} % in {len(group.states[0].history)} epochs, where the accuracy moves by "
+            f"{jitter:.2f} points from one epoch to the next: whether a run crosses the line is decided by its seed "
+            f"({ours})."
+        )
     if jitter > gain:
         return f"{moves}: the first epoch beyond the line is largely chance, and the write-up has one run ({ours})."
     return (

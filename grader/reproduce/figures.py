@@ -102,7 +102,14 @@ def _data_set(name: str, groups: Sequence[Group], data_dir: str | None, package:
         _percentages(axes, groups, split, low)
         if target is not None and split == "test":
             axes.axhline(100 * target, color="#555555", linewidth=1.5)
-            axes.text(1, 100 * target, f"target {100 * target:g} %", color="#555555", va="bottom")
+            axes.annotate(
+                f"target {100 * target:g} %",
+                (1, 100 * target),
+                xycoords=("axes fraction", "data"),
+                color="#555555",
+                ha="right",
+                va="bottom",
+            )
         axes.set_title(f"{title}: {word} accuracy")
         _key(axes)
         of = "median of the seeds, all seeds within the band" if _many(groups) else "one seed"
@@ -261,21 +268,19 @@ def _negatives(groups: Sequence[Group], data_dir: str | None, package: Package, 
         "The first training image and its negative, with the histograms of both sets' pixels; mean and deviation "
         "are those of all training images before padding.",
     )
-    figure, axes = _axes()
+    figure, (upper, lower) = _negatives_axes()
     index = 0
     for group in groups:
         for at, images in enumerate(group.run.tested_on):
-            _curve(
-                axes,
-                group,
-                index,
-                partial(_accuracy, split="test", at=at),
-                f"{group.run.label}:\n{images} test images",
-            )
+            label = f"{group.run.label}:\n{images} test images"
+            for axes in (upper, lower):
+                _curve(axes, group, index, partial(_accuracy, split="test", at=at), label)
             index += 1
-    axes.set_title("Accuracy on positive, negative and combined test images")
-    axes.set_ylim(0, 101)
-    _key(axes)
+    ends = [_accuracy(state.history[-1], "test") for group in groups for state in group.states]
+    upper.set_ylim(min(ends) - 2, min(100.0, max(ends) + 0.5))
+    lower.set_ylim(0, 101)
+    upper.set_title("Accuracy on positive, negative and combined test images")
+    _key(upper)
     keep(figure, "negatives", "negatives-curves", "Test accuracy after each epoch on each kind of image.")
     states = {group.run.trained_on: group.states[0] for group in groups}
     if Images.POSITIVE in states:
@@ -287,6 +292,19 @@ def _negatives(groups: Sequence[Group], data_dir: str | None, package: Package, 
             "Ten negative test images, one a class, with what each network takes them for and how sure it is "
             "(wrong ones in brackets).",
         )
+
+
+def _negatives_axes() -> tuple["Figure", Sequence["Axes"]]:
+    """Two views of the same curves: near the top, and from 0 on."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    figure, both = plt.subplots(2, 1, figsize=(9.6, 8), sharex=True)
+    both[0].set_ylabel("accuracy (%), enlarged")
+    both[1].set_ylabel("accuracy (%)")
+    both[1].set_xlabel("epoch")
+    both[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, both
 
 
 def _sample(unpadded: Dataset) -> "Figure":

@@ -77,12 +77,12 @@ def test_a_wrong_command_says_what_to_do(grade, arguments, message):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_said(grade):
-    ended = grade("reproduce", "mnist", "--drawn", "--device", "cuda")
-    assert ended.returncode == 2
-    assert "Use --device cpu" in ended.stderr
+def test_a_gpu_that_is_not_there_is_said():
+    with pytest.raises(KitError, match="Use --device cpu"):
+        command.choose_device("cuda")
 
 
+@pytest.mark.slow
 def test_without_data_and_network_the_message_offers_a_folder_and_drawn_digits(grade, tmp_path):
     unreachable = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     ended = grade("reproduce", "mnist", "--data-dir", tmp_path / "data", **unreachable)
@@ -92,6 +92,7 @@ def test_without_data_and_network_the_message_offers_a_folder_and_drawn_digits(g
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_stub_is_said_to_be_one(grade):
     ended = grade("reproduce", "mnist", "--drawn", "--with", ROOT / "student")
     assert ended.returncode == 2
@@ -99,14 +100,15 @@ def test_a_stub_is_said_to_be_one(grade):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x80\x04cos\nsystem\n(S'true'\ntR."])
-def test_a_foreign_checkpoint_is_named_and_kept(grade, tmp_path, content):
-    foreign = tmp_path / "out" / "runs" / "mnist.pt"
-    foreign.parent.mkdir(parents=True)
+def test_a_foreign_checkpoint_is_named_and_kept(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    foreign = folder.finished / "mnist.pt"
     foreign.write_bytes(content)
-    ended = grade("reproduce", "mnist", "--drawn", "--out", tmp_path / "out")
-    assert ended.returncode == 2
-    assert f"{foreign} is not a checkpoint of this kit" in ended.stderr
-    assert "Delete the file" in ended.stderr
+    with pytest.raises(KitError) as raised:
+        folder.states()
+    assert f"{foreign} is not a checkpoint of this kit" in str(raised.value)
+    assert "Delete the file" in str(raised.value)
     assert foreign.read_bytes() == content
 
 
@@ -118,11 +120,11 @@ def test_too_little_disk_is_said_before_anything_is_trained(tmp_path, monkeypatc
         command.reproduce(options, [])
 
 
-def test_a_folder_that_cannot_be_made_is_named(grade, tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    ended = grade("reproduce", "mnist", "--drawn", "--out", tmp_path / "file" / "out")
-    assert ended.returncode == 2
-    assert "Choose another folder with --out" in ended.stderr
+    options = command.Options(("mnist",), tmp_path / "file" / "out", device="cpu", drawn=True)
+    with pytest.raises(KitError, match="Choose another folder with --out"):
+        command.reproduce(options, [])
 
 
 # -- results ------------------------------------------------------------------------------------------------

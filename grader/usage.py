@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 import typer
@@ -36,6 +36,12 @@ def complete_task(incomplete: str) -> list[str]:
     return [task.name for task in TASKS if task.name.startswith(incomplete)]
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean conv2d?" where one of the known names is like this one, else nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
 def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
     """The tasks of `names`, and the single checks where any is named; all tasks for no name."""
     if not names:
@@ -45,9 +51,7 @@ def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
     for name in names:
         task, _, one = name.partition("/")
         if task not in BY_NAME:
-            close = difflib.get_close_matches(task, BY_NAME, n=1, cutoff=0.4)
-            guess = f" Did you mean {close[0]}?" if close else ""
-            fail(f"There is no task {task}.{guess} Tasks: {', '.join(BY_NAME)}.")
+            fail(f"There is no task {task}.{did_you_mean(task, BY_NAME)} Tasks: {', '.join(BY_NAME)}.")
         tasks.append(task)
         if one:
             only.add(name)

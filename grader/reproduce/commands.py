@@ -1,6 +1,5 @@
 """The command `grade reproduce`, for students (their own network) and instructors (the reference)."""
 
-import difflib
 import importlib.util
 import math
 import sys
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from grader.reproduce.experiments import BATCH_SIZE, EXPERIMENTS, Setting
-from grader.usage import fail, messages
+from grader.usage import did_you_mean, fail, messages
 
 _NAMES = (*EXPERIMENTS, "all")
 _DEVICES = ("auto", "cpu", "cuda")
@@ -116,9 +115,9 @@ def _experiments(names: list[str]) -> tuple[str, ...]:
     """The experiments that were named, in their own order."""
     for name in names:
         if name not in _NAMES:
-            close = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.4)
-            guess = f" Did you mean {close[0]}?" if close else ""
-            fail(f"There is no experiment {name}.{guess} Experiments: {', '.join(_NAMES)}.")
+            fail(
+                f"There is no experiment {name}.{did_you_mean(name, _NAMES)} Experiments: {', '.join(_NAMES)}."
+            )
     return tuple(name for name in EXPERIMENTS if name in names or "all" in names)
 
 

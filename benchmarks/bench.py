@@ -199,7 +199,7 @@ def measure_class(scratch: Path) -> list[Section]:
     ]
     for name, what, asked in (
         ("nbgrader", "`nbgrader autograde`", True),
-        ("api", "nbgrader's API", False),
+        ("api", "nbgrader's API", True),
         ("otter", "`otter run`", True),
         ("otter two", "`otter run`, two at a time", False),
     ):

@@ -168,4 +168,5 @@ def examine(
         output=bytes(examination.output).decode("utf-8", "replace"),
         loaded={task: tuple(names) for task, names in examination.loaded.items()},
         problems=submission.problems,
+        handed_in=submission.handed_in,
     )

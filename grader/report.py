@@ -70,6 +70,8 @@ class Report:
     loaded: dict[str, tuple[str, ...]] = field(default_factory=dict)  # task -> the files that it imported
     output: str = ""  # what the student's code printed (capped)
     problems: tuple[str, ...] = ()  # what was wrong with the submission as it was handed in
+    level: str = ""  # of isolation that its workers had: "A" to "D"; "" where none was started
+    handed_in: str = ""  # when, ISO 8601 in UTC ("2026-05-01T23:59:00+00:00"); "" where it is not known
     schema: int = SCHEMA
 
     @property

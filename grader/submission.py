@@ -28,6 +28,7 @@ class Submission:
     files: Mapping[str, bytes]
     problems: tuple[str, ...] = ()
     origin: str = ""  # the folder or archive that it was read from, for messages
+    handed_in: str = ""  # when, ISO 8601 in UTC; "" where it is not known
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Starts an untrusted program: `python -I boot.py zygote FD` or `... spawned FD SECONDS`.
+"""Starts an untrusted program: `python -I boot.py zygote LEVEL FD` or `... spawned LEVEL FD SECONDS`.
 
 Run as a script, so that only `grader.worker` and `datasets` of the kit can be imported from here on:
 not the checks, not `grader.instructor`, not `solutions`.
@@ -40,11 +40,12 @@ def _narrow() -> None:
 
 if __name__ == "__main__":
     _narrow()
-    if sys.argv[1] == "zygote":
+    kind, level, channel, *seconds = sys.argv[1:]
+    if kind == "zygote":
         from grader.worker import zygote
 
-        zygote.main(int(sys.argv[2]))
+        zygote.main(int(channel), level)
     else:
         from grader.worker import spawned
 
-        spawned.main(spawned.receive_channel(sys.argv[2]), int(sys.argv[3]))
+        spawned.main(spawned.receive_channel(channel), int(seconds[0]), level)

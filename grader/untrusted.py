@@ -45,9 +45,7 @@ def _environment() -> dict[str, str]:
 class ForkServer:
     """The untrusted parent, and the workers that it forks."""
 
-    def __init__(
-        self, control: socket.socket, process: subprocess.Popen[bytes] | None, isolation: Isolation
-    ):
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, isolation: Isolation):
         self._control = control
         self._process = process
         self._isolation = isolation
@@ -158,6 +156,24 @@ def _how_it_died(status: int) -> str:
         except ValueError:
             return f" with signal {-code}"
     return f" with exit status {code}"
+
+
+def probe(isolation: Isolation) -> list[str]:
+    """The layers that hold in a process of the level that this machine gives. Imports no torch there either.
+
+    Raises `KitError` where one is missing.
+    """
+    program = [sys.executable, "-I", str(BOOT), "probe", level_here(isolation)]
+    try:
+        done = subprocess.run(
+            program, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=READY_SECONDS
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise KitError("the program that takes the sandbox's layers on did not answer") from error
+    if "missing" in found:
+        raise KitError(f"a layer of the sandbox is missing: {found['missing']}")
+    return found["layers"]
 
 
 class SpawnServer:

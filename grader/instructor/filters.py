@@ -12,7 +12,6 @@ process's id is allowed for the caller's own: `OWN_PID` stands for it until the 
 import errno
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from grader.worker.seccomp import ARCHITECTURES, FILTERS, KINDS, OWN_PID, filter_path
@@ -30,7 +29,7 @@ ANY_ARGUMENTS = """
     nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times
     getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups getpgrp getsid
     getrusage getrlimit getcpu sysinfo uname getrandom
-""".split()
+""".split()  # noqa: SIM905
 
 # what glibc and others try first, and do without where the kernel does not know it
 UNKNOWN = ("clone3", "openat2")
@@ -43,7 +42,9 @@ _CLONE_THREAD = 0x10000
 # new namespaces of every kind, CLONE_PTRACE, CLONE_VFORK, CLONE_PARENT and a descriptor for the process
 _CLONE_REFUSED = 0x7E02_0080 | 0x2000 | 0x4000 | 0x8000 | 0x1000
 
-Rule = tuple[str, tuple[tuple[int, int, int], ...]]  # system call, (argument, mask, value) of all that must hold
+Rule = tuple[
+    str, tuple[tuple[int, int, int], ...]
+]  # system call, (argument, mask, value) of all that must hold
 
 
 def by_arguments(kind: str) -> Iterator[Rule]:

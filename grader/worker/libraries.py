@@ -15,7 +15,15 @@ from pathlib import Path
 WORKER = Path(__file__).resolve().parent
 ROOT = WORKER.parent.parent
 
-_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/urandom")
+_SYSTEM = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/etc/ld.so.cache",
+    "/usr/share/zoneinfo",
+    "/dev/urandom",
+)
 
 
 def readable() -> list[Path]:

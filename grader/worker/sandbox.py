@@ -17,6 +17,7 @@ Landlock and seccomp, "B" with sealed seccomp, "D" with neither.
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -91,15 +92,24 @@ def enter(plan: Plan, channel: int, output: int, cpu_seconds: int) -> list[str]:
         order.append(("limits", lambda: _limits(cpu_seconds, plan.own_user)))
     if LINUX:
         order.append(("no new privileges", _no_new_privileges))
-    if plan.ruleset is not None:
-        order.append(("landlock", lambda: _landlock(plan.ruleset)))
-    if plan.program is not None:
-        name = "sealed seccomp" if plan.ruleset is None else "seccomp"
-        order.append((name, lambda: seccomp.restrict(_LIBC, plan.program)))
+    if (ruleset := plan.ruleset) is not None:
+        order.append(("landlock", lambda: _landlock(ruleset)))
+    if (program := plan.program) is not None:
+        name = "seccomp" if plan.ruleset is not None else "sealed seccomp"
+        order.append((name, lambda: seccomp.restrict(_LIBC, program)))
     for name, apply in order:
         _get(name, apply)
     _streams()
     return [name for name, _ in order]
+
+
+def probe(level: str) -> None:
+    """Take the layers of a level on and tell on standard output, as JSON, which hold or what is missing."""
+    try:
+        found: dict[str, object] = {"layers": enter(prepare(level), os.dup(1), 1, 60)}
+    except LayerMissing as missing:
+        found = {"missing": str(missing)}
+    os.write(1, json.dumps(found).encode())
 
 
 def _get(layer: str, make: Callable[[], _Made]) -> _Made:

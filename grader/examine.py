@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from grader.assignment import TASKS
 from grader.examination import Examination, OpenWorker
+from grader.isolation import Isolation, level_of
 from grader.kit import kit_digest, versions
 from grader.limits import Limits
 from grader.reference import Reference, choose
@@ -28,8 +29,15 @@ WORTH_COMPACTING = 200  # submissions: a second before the first, for 10 millise
 class Examiner:
     """The state that a process keeps between examinations: its workers' parent and its reference."""
 
-    def __init__(self, limits: Limits, workers: Workers | None = None, method: str = ""):
+    def __init__(
+        self,
+        limits: Limits,
+        workers: Workers | None = None,
+        method: str = "",
+        isolation: Isolation | None = None,
+    ):
         self.limits = limits
+        self.isolation = isolation or Isolation()
         self._method = method
         self._workers = workers  # None until the first is needed
         self._owner = os.getpid()
@@ -42,11 +50,13 @@ class Examiner:
     def workers(self) -> Workers:
         """This process's source of workers; after a fork, a clone of the one that was inherited."""
         if self._workers is None:
-            self._workers = start_workers(self.limits, self._method)
+            self._workers = start_workers(self.limits, self._method, self.isolation)
         elif self._owner != os.getpid():
             inherited = self._workers
             self._workers = (
-                inherited.clone() if isinstance(inherited, ForkServer) else SpawnServer(self.limits.cpu)
+                inherited.clone()
+                if isinstance(inherited, ForkServer)
+                else SpawnServer(self.limits.cpu, self.isolation)
             )
         self._owner = os.getpid()
         return self._workers
@@ -94,17 +104,23 @@ _examiner: Examiner | None = None
 
 
 def prepare(
-    limits: Limits | None = None, workers: Workers | None = None, method: str = "", submissions: int = 0
+    limits: Limits | None = None,
+    workers: Workers | None = None,
+    method: str = "",
+    submissions: int = 0,
+    isolation: Isolation | None = None,
 ) -> Examiner:
     """Start what examinations need, once for this process and those forked from it.
 
     workers: where they were started before (so that two processes import torch at the same time).
     submissions: this is before a batch of so many: collect the checks, wait until the untrusted parent is
     ready, which processes that are forked from this one need, and, where it pays, make each worker cheaper.
+    isolation: what is asked of workers that are started here; the same as for `workers`. None: the best
+    that this machine gives.
     """
     global _examiner
     if _examiner is None:
-        _examiner = Examiner(limits or Limits(), workers, method)
+        _examiner = Examiner(limits or Limits(), workers, method, isolation)
     elif limits is not None:
         _examiner.limits = limits
     if submissions:
@@ -164,6 +180,7 @@ def examine(
         tasks=run.task_results(chosen),
         versions=versions(),
         isolation=tuple(examination.layers),
+        level=level_of(examination.layers) if examination.layers else "",
         seconds=round(time.monotonic() - start, 4),
         output=bytes(examination.output).decode("utf-8", "replace"),
         loaded={task: tuple(names) for task, names in examination.loaded.items()},

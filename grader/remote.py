@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.isolation import enough, level_of
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError, Outcome
 from grader.submission import Submission
@@ -318,14 +319,24 @@ class SocketTransport:
                 self._keep += data[: OUTPUT_KEPT - len(self._keep)]
 
 
-def greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:
-    """Wait for the worker's hello: the sandbox layers that hold."""
+def greet(transport: SocketTransport, limits: Limits, budget: Budget, require: str = "D") -> Worker:
+    """Wait for the worker's hello: the sandbox layers that hold. Raises `KitError` where that is not enough.
+
+    require: the weakest level of isolation that will do.
+    """
     try:
         text, _ = transport.receive(0, time.monotonic() + READY_SECONDS)
         hello = wire.decode_answer(text)
+        if isinstance(hello, wire.Refused):
+            transport.end()
+            raise KitError(f"a layer of the sandbox is missing: {hello.layer[:100]} ({hello.reason[:500]})")
         if not isinstance(hello, wire.Hello):
             raise wire.Malformed("no hello")
     except (EOFError, TimeoutError, OSError, wire.Malformed) as error:
         transport.end()
         raise KitError("a worker could not be started in its sandbox") from error
-    return Worker(transport, [str(layer) for layer in hello.layers], limits, budget)
+    layers = [str(layer) for layer in hello.layers]
+    if not enough(level_of(layers), require):
+        transport.end()
+        raise KitError(f"a worker's sandbox has level {level_of(layers)}, and {require} was asked for")
+    return Worker(transport, layers, limits, budget)

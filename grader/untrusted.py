@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError
 
@@ -44,25 +45,26 @@ def _environment() -> dict[str, str]:
 class ForkServer:
     """The untrusted parent, and the workers that it forks."""
 
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None):
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, isolation: Isolation):
         self._control = control
         self._process = process
+        self._isolation = isolation
         self._ready = process is None
 
     @classmethod
-    def start(cls) -> ForkServer:
+    def start(cls, isolation: Isolation) -> ForkServer:
         """Start the program and return at once: it imports torch while the caller does, too."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno())],
+                [sys.executable, "-I", str(BOOT), "zygote", level_here(isolation), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: we end it
             )
-        return cls(ours, process)
+        return cls(ours, process, isolation)
 
     def wait(self) -> None:
         """Return when the program is ready to fork workers."""
@@ -70,10 +72,13 @@ class ForkServer:
             return
         self._control.settimeout(READY_SECONDS)
         try:
-            if not self._control.recv(4096):
+            data = self._control.recv(4096)
+            if not data:
                 raise EOFError
         except (OSError, EOFError, TimeoutError) as error:
             raise ForkServerDied("the process that starts workers did not start") from error
+        if missing := json.loads(data).get("missing"):
+            raise KitError(f"the sandbox of workers cannot be made here ({missing})")
         self._ready = True
 
     def compact(self) -> None:
@@ -85,7 +90,7 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._order({"do": "clone"}, theirs.fileno())
-        return ForkServer(ours, None)
+        return ForkServer(ours, None, self._isolation)
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         """A fresh worker; what it prints is added to `output`."""
@@ -99,7 +104,7 @@ class ForkServer:
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, limits, budget)
+        return greet(transport, limits, budget, self._isolation.require)
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
@@ -141,6 +146,8 @@ def _how_it_died(status: int) -> str:
         return ": it used up its processor time"
     if code == -signal.SIGKILL:
         return ""  # by us
+    if code == -signal.SIGSYS:
+        return ": the sandbox ended it for a system call of another architecture"
     if code == 0:
         return ": the code itself ended it, as os._exit does"
     if code < 0:
@@ -151,14 +158,33 @@ def _how_it_died(status: int) -> str:
     return f" with exit status {code}"
 
 
+def probe(isolation: Isolation) -> list[str]:
+    """The layers that hold in a process of the level that this machine gives. Imports no torch there either.
+
+    Raises `KitError` where one is missing.
+    """
+    program = [sys.executable, "-I", str(BOOT), "probe", level_here(isolation)]
+    try:
+        done = subprocess.run(
+            program, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=READY_SECONDS
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise KitError("the program that takes the sandbox's layers on did not answer") from error
+    if "missing" in found:
+        raise KitError(f"a layer of the sandbox is missing: {found['missing']}")
+    return found["layers"]
+
+
 class SpawnServer:
     """Workers that are programs of their own, each importing torch: for macOS and Windows.
 
     One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
     """
 
-    def __init__(self, cpu_seconds: int):
+    def __init__(self, cpu_seconds: int, isolation: Isolation):
         self._cpu_seconds = cpu_seconds
+        self._isolation = isolation
         self._spare = self._spawn()
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
@@ -168,7 +194,7 @@ class SpawnServer:
 
         assert process.stdout is not None
         transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, limits, budget)
+        return greet(transport, limits, budget, self._isolation.require)
 
     def close(self) -> None:
         process, channel = self._spare
@@ -181,7 +207,7 @@ class SpawnServer:
         with theirs:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-I", str(BOOT), "spawned",
+                    sys.executable, "-I", str(BOOT), "spawned", level_here(self._isolation),
                     "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
@@ -219,7 +245,11 @@ def _stop(process: subprocess.Popen[bytes]) -> str:
 Workers = ForkServer | SpawnServer
 
 
-def start_workers(limits: Limits, method: str = "") -> Workers:
-    """Workers by the best means of this system: forked on Linux, spawned elsewhere."""
+def start_workers(limits: Limits, method: str = "", isolation: Isolation | None = None) -> Workers:
+    """Workers by the best means of this system: forked on Linux, spawned elsewhere.
+
+    isolation: None for the best that this machine gives, whatever that is.
+    """
+    isolation = isolation or Isolation()
     method = method or ("fork" if sys.platform == "linux" else "spawn")
-    return ForkServer.start() if method == "fork" else SpawnServer(limits.cpu)
+    return ForkServer.start(isolation) if method == "fork" else SpawnServer(limits.cpu, isolation)

@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("release")(release)
     app.add_typer(course_app)
     app.command("feedback")(feedback)
+    app.command("doctor")(doctor)
 
 
 def grade_all(
@@ -66,6 +67,17 @@ def grade_all(
         out = out or (course.results if course else Path("results"))
         status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
     raise typer.Exit(status)
+
+
+def doctor() -> None:
+    """Look at this machine: which level of isolation it gives, and how to get a better one.
+
+    Exit status: 0 where it is fit for grading (level A or B), 1 where it is not.
+    """
+    with messages():
+        from grader.doctor import sections, show
+
+        raise typer.Exit(show(sections()))
 
 
 def release(

@@ -17,6 +17,7 @@ from typing import Any
 
 from grader.worker import probes, wire
 from grader.worker.finished import Ban, ForbiddenOperation
+from grader.worker.sandbox import LayerMissing
 from grader.worker.sources import PACKAGE, SubmissionImporter, file_of
 from grader.worker.torch_setup import import_torch
 from grader.worker.untouched import Untouched
@@ -303,6 +304,11 @@ def serve(channel: socket.socket, layers: list[str]) -> None:
             return
         answer, packer = server.answer(text, payload)
         _send(channel, wire.encode(request_id, answer, packer))
+
+
+def refuse(channel: socket.socket, missing: LayerMissing) -> None:
+    """Say in the place of hello which layer is missing: not a byte of a submission comes here."""
+    _send(channel, wire.encode(0, wire.Refused(missing.layer, missing.reason)))
 
 
 def _send(channel: socket.socket, pieces: list[bytes | memoryview]) -> None:

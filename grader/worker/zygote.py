@@ -29,13 +29,18 @@ _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
-def main(control_fd: int) -> None:
-    """Warm up, say so on the control socket, then obey it."""
-    _warm_up()
+def main(control_fd: int, level: str) -> None:
+    """Warm up, say so on the control socket, then obey it; `level` is that of the children's isolation."""
     control = socket.socket(fileno=control_fd)
     try:
+        plan = sandbox.prepare(level)
+    except sandbox.LayerMissing as missing:
+        control.send(json.dumps({"missing": str(missing)}).encode())
+        os._exit(1)
+    _warm_up()
+    try:
         control.send(b'{"ready": true}')
-        _obey(control)
+        _obey(control, plan)
     except (
         BrokenPipeError,
         ConnectionResetError,
@@ -77,7 +82,7 @@ def _warm_up() -> None:
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 
 
-def _obey(control: socket.socket) -> None:
+def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -93,7 +98,7 @@ def _obey(control: socket.socket) -> None:
                 channel_fd, output_fd = descriptors
                 pid = os.fork()
                 if pid == 0:
-                    _be_child(channel_fd, output_fd, order["cpu"])
+                    _be_child(plan, channel_fd, output_fd, order["cpu"])
                 os.close(channel_fd)
                 os.close(output_fd)
                 kept.add(pid)
@@ -143,11 +148,16 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     return data, list(descriptors)
 
 
-def _be_child(channel_fd: int, output_fd: int, cpu_seconds: int) -> None:
+def _be_child(plan: sandbox.Plan, channel_fd: int, output_fd: int, cpu_seconds: int) -> None:
     status = 1
     try:
-        layers = sandbox.enter(channel_fd, output_fd, cpu_seconds)
-        server.serve(socket.socket(fileno=channel_fd), layers)
+        channel = socket.socket(fileno=channel_fd)  # asks the kernel what the filter refuses
+        try:
+            layers = sandbox.enter(plan, channel_fd, output_fd, cpu_seconds)
+        except sandbox.LayerMissing as missing:
+            server.refuse(channel, missing)
+        else:
+            server.serve(channel, layers)
         status = 0
     finally:
         os._exit(status)  # never back into the parent's loop, never its exit handlers

@@ -7,6 +7,7 @@ Every figure of the page comes from this run; none is typed in. nbgrader and ott
 """
 
 import argparse
+import csv
 import itertools
 import os
 import platform
@@ -22,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+import alike
 import course as our_course
 import memory
 import nbgrader_course
@@ -42,6 +44,8 @@ CLASS = 100
 STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
 LARGE, RECORDS = 400, 500
+ALIKE = 300  # submissions that `grade similar` compares
+COPIES = ((1, 2), (30, 41))  # of them: whose work is whose, with other names
 BESIDE = 10  # students from submissions to feedback, beside nbgrader
 GRADED = (0, 1)  # exit statuses of `grade`: something may fail, and does in the sample class
 
@@ -399,6 +403,30 @@ def measure_help(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_similar(scratch: Path) -> list[Section]:
+    folder, out = scratch / "class", scratch / "similar"
+    alike.write_class(folder, ALIKE, COPIES)
+    command = ("similar", folder, "--out", out, "--jobs", str(JOBS))
+    times = in_turn({"similar": lambda: run_grade(*command)})["similar"]
+    with (out / "similar.csv").open(encoding="utf-8", newline="") as file:
+        found = {(row["first"], row["second"]) for row in csv.DictReader(file)}
+    if found != {(f"student{a:04}", f"student{b:04}") for a, b in COPIES}:
+        raise RuntimeError(f"`grade similar` lists {sorted(found)}")
+    size = (out / "similar.html").stat().st_size / 1e6
+    return [
+        Section(
+            f"`grade similar`, {ALIKE} submissions",
+            "Right versions in unlike styles, of which two are another's with other names; only these two pairs were"
+            " listed. After one run to warm up.",
+            (f"grade similar CLASS --out OUT --jobs {JOBS}",),
+            (
+                at_most(f"all {ALIKE * (ALIKE - 1) // 2:,} pairs", times.median, 60, times.text(" s"), " s"),
+                Row("the page", f"{size:.1f} MB"),
+            ),
+        )
+    ]
+
+
 def measure_training(scratch: Path) -> list[Section]:
     training.write_mnist(scratch)
     script = str(ROOT / "benchmarks" / "training.py")
@@ -470,6 +498,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "class": measure_class,
     "records": measure_records,
     "course": measure_course,
+    "similar": measure_similar,
     "training": measure_training,
 }
 

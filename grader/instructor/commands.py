@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("release")(release)
     app.add_typer(course_app)
     app.command("feedback")(feedback)
+    app.command("similar")(similar)
 
 
 def grade_all(
@@ -84,3 +85,46 @@ def release(
             fail(str(error))
     for path in made:
         print(path)
+
+
+def similar(
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders with a folder or archive for each student, or courses.", show_default=False
+        ),
+    ],
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--earlier", help="The submissions of an earlier year; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where similar.html and similar.csv go.")] = Path(
+        "results/similar"
+    ),
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, max=1000, help="The most pairs that the page shows.")
+    ] = 50,
+    at_least: Annotated[
+        int,
+        typer.Option("--at-least", min=1, max=100, help="Per cent that a pair must be alike to be listed."),
+    ] = 40,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Processes that read at once.", show_default="one a processor"
+        ),
+    ] = (PROCESSORS),
+) -> None:
+    """Show which submissions are alike, side by side: a page to look at, no verdict on anybody.
+
+    Compares the submissions with each other, with earlier years' and with the solution; what everybody was given
+    does not count, and nothing is run.
+    """
+    with messages():
+        from grader.instructor.release import ReleaseError
+        from grader.instructor.similarity.command import compare
+
+        try:
+            compare(submissions, earlier or [], out, jobs=jobs, pairs=pairs, threshold=at_least / 100)
+        except ReleaseError as error:
+            fail(str(error))

@@ -13,6 +13,8 @@ import numpy as np
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Error, Name, String, Text, _TokenType
 
+from grader.instructor.release import STUB
+
 K = 16  # tokens of the shortest passage that counts: two lines or so
 MAX_CHARACTERS = 300_000  # of a submission; the solutions have 20,000
 
@@ -52,8 +54,9 @@ NOTHING_GIVEN = Given(frozenset(), _NONE)
 
 
 def given(stubs: Mapping[str, str]) -> Given:
-    """What the released stubs, by file name, give everybody."""
-    documents = document("stubs", {name: text.encode() for name, text in stubs.items()}, NOTHING_GIVEN)
+    """What the released stubs, by file name, give everybody: all but the places where bodies belong."""
+    parts = [part.encode() for text in stubs.values() for part in text.split(STUB[1])]
+    documents = document("stubs", {str(i): part for i, part in enumerate(parts)}, NOTHING_GIVEN)
     lines = {line.strip() for text in stubs.values() for line in text.splitlines()}
     return Given(frozenset(lines - {""}), np.unique(documents.grams[documents.grams > 0]))
 

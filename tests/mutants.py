@@ -722,6 +722,7 @@ RELU = (
     body("relu", "absolute", "return x.abs()", hint="absolute"),
     body("relu", "wrong_side", "return x.clamp(max=0)", hint="wrong_side"),
     body("relu", "capped_at_one", "return x.clamp(0, 1)", hint="capped_at_one"),
+    body("relu", "capped_at_six", "return x.clamp(0, 6)", hint="capped_at_six"),
     body("relu", "leaky", "return torch.where(x > 0, x, 0.01 * x)", hint="leaky"),
     body("relu", "identity", "return x", hint="identity"),
     body("relu", "step", "return (x > 0).float()", hint="step"),

@@ -9,9 +9,10 @@ import gc
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from grader.assignment import TASKS
-from grader.examination import Examination, OpenWorker
+from grader.examination import Examination, OpenWorker, heavy_imports
 from grader.isolation import Isolation, level_of
 from grader.kit import kit_digest, versions
 from grader.limits import Limits
@@ -61,12 +62,18 @@ class Examiner:
         self._owner = os.getpid()
         return self._workers
 
-    def open_worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
-        """A worker in its sandbox; a dead untrusted parent is replaced."""
+    def open_worker(
+        self, imports: frozenset[str], limits: Limits, budget: Budget, output: bytearray
+    ) -> Worker:
+        """A worker in its sandbox, with these imported (`preload.HEAVY`); a dead untrusted parent is replaced."""
         try:
-            return self.workers().worker(limits, budget, output)
+            return self._ready(self.workers(), imports).worker(limits, budget, output)
         except ForkServerDied:
-            return self.restart().worker(limits, budget, output)
+            return self._ready(self.restart(), imports).worker(limits, budget, output)
+
+    @staticmethod
+    def _ready(workers: Workers, imports: frozenset[str]) -> Workers:
+        return workers.importing(imports) if isinstance(workers, ForkServer) else workers
 
     @property
     def workers_are_spawned(self) -> bool:
@@ -163,7 +170,7 @@ def examine(
     examination = Examination(
         submission,
         limits or examiner.limits,
-        open_worker or examiner.open_worker,
+        open_worker or partial(examiner.open_worker, heavy_imports(submission)),
         reset_between_tasks=open_worker is None and examiner.workers_are_spawned,
     )
     run = Run(examination, reference or examiner.reference, secret, on_check, observe)

@@ -50,6 +50,7 @@ class ForkServer:
         self._process = process
         self._isolation = isolation
         self._ready = process is None
+        self._clones: dict[frozenset[str], ForkServer] = {}
 
     @classmethod
     def start(cls, isolation: Isolation) -> ForkServer:
@@ -92,6 +93,17 @@ class ForkServer:
             self._order({"do": "clone"}, theirs.fileno())
         return ForkServer(ours, None, self._isolation)
 
+    def importing(self, modules: frozenset[str]) -> ForkServer:
+        """A clone of this one that has imported these, of `preload.HEAVY`; kept for the next who asks."""
+        if not modules:
+            return self
+        if modules not in self._clones:
+            clone = self.clone()
+            for name in sorted(modules):
+                clone._order({"do": "import", "name": name})
+            self._clones[modules] = clone
+        return self._clones[modules]
+
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         """A fresh worker; what it prints is added to `output`."""
         ours, theirs = socket.socketpair()
@@ -108,6 +120,8 @@ class ForkServer:
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
+        for clone in self._clones.values():
+            clone.close()
         self._control.close()
         if self._process is not None:
             try:

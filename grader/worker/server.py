@@ -282,6 +282,8 @@ def _raised(error: BaseException) -> wire.Raised:
         kind = "memory"
     elif isinstance(error, ForbiddenOperation):
         kind = "forbidden"
+    elif isinstance(error, PermissionError):
+        kind = "refused"
     return wire.Raised(kind, str(type(error).__name__)[:200], text, frames[-_MAX_FRAMES:])
 
 

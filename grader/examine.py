@@ -13,9 +13,10 @@ from functools import partial
 
 from grader.assignment import TASKS
 from grader.examination import Examination, OpenWorker, heavy_imports
-from grader.isolation import Isolation, level_of
+from grader.isolation import Isolation, enough, level_of
 from grader.kit import kit_digest, versions
 from grader.limits import Limits
+from grader.outcomes import KitError
 from grader.reference import Reference, choose
 from grader.remote import Budget, Worker
 from grader.report import CheckResult, Report
@@ -67,9 +68,16 @@ class Examiner:
     ) -> Worker:
         """A worker in its sandbox, with these imported (`preload.HEAVY`); a dead untrusted parent is replaced."""
         try:
-            return self._ready(self.workers(), imports).worker(limits, budget, output)
+            worker = self._ready(self.workers(), imports).worker(limits, budget, output)
         except ForkServerDied:
-            return self._ready(self.restart(), imports).worker(limits, budget, output)
+            worker = self._ready(self.restart(), imports).worker(limits, budget, output)
+        level = level_of(worker.layers)
+        if not enough(level, self.isolation.require):
+            worker.end()
+            raise KitError(
+                f"isolation of level {level} is all that is to be had, {self.isolation.require} was asked for"
+            )
+        return worker
 
     @staticmethod
     def _ready(workers: Workers, imports: frozenset[str]) -> Workers:
@@ -122,14 +130,15 @@ def prepare(
     workers: where they were started before (so that two processes import torch at the same time).
     submissions: this is before a batch of so many: collect the checks, wait until the untrusted parent is
     ready, which processes that are forked from this one need, and, where it pays, make each worker cheaper.
-    isolation: what is asked of workers that are started here; the same as for `workers`. None: the best
-    that this machine gives.
+    isolation: what is asked of workers; None: the best that this machine gives. Of one that is given later,
+    only what it requires counts: workers that there are stay as they are.
     """
     global _examiner
     if _examiner is None:
         _examiner = Examiner(limits or Limits(), workers, method, isolation)
-    elif limits is not None:
-        _examiner.limits = limits
+    else:
+        _examiner.limits = limits or _examiner.limits
+        _examiner.isolation = isolation or _examiner.isolation
     if submissions:
         _examiner.make_ready(submissions)
     return _examiner

@@ -116,7 +116,7 @@ class ForkServer:
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, limits, budget, self._isolation.require)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
@@ -208,7 +208,7 @@ class SpawnServer:
 
         assert process.stdout is not None
         transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, limits, budget, self._isolation.require)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         process, channel = self._spare

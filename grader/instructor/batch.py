@@ -35,6 +35,7 @@ from grader.instructor.outputs import (
 )
 from grader.instructor.pool import Examine, LocalPool, Pool, Terms, Work
 from grader.instructor.records import merge, read_record, record_path, to_examine, write_whole
+from grader.isolation import Isolation, require
 from grader.kit import kit_digest
 from grader.limits import Limits
 from grader.report import decode, encode
@@ -70,6 +71,7 @@ def command(
     students: Sequence[str] | None = None,
     force: bool = False,
     scheduler: str | None = None,
+    isolation: Isolation | None = None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
 
@@ -115,6 +117,7 @@ def command(
                 force=force,
                 on_progress=show,
                 open_pool=on_cluster if scheduler else None,
+                isolation=isolation,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -163,6 +166,7 @@ def grade_all(
     examine: Examine | None = None,
     on_progress: OnProgress = lambda done, total, student: None,
     open_pool: OpenPool | None = None,
+    isolation: Isolation | None = None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
@@ -189,7 +193,9 @@ def grade_all(
             }
             todo = [one for one in handed if one.student in chosen and (force or one.student in behind)]
             if todo:
-                terms = Terms(examine, secret, kit, limits or Limits())
+                terms = Terms(examine, secret, kit, limits or Limits(), isolation or Isolation())
+                if open_pool is None and examine is None:
+                    require(terms.isolation)
                 done = 0
                 on_progress(done, len(todo), "")
                 opened = (

@@ -23,7 +23,7 @@ from conftest import ROOT
 from rich.console import Console
 
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
-from grader.instructor import batch
+from grader.instructor import batch, pool
 from grader.instructor.batch import course_secret, grade_all
 from grader.instructor.outputs import Row, Status, Summary, print_summary, row_of, write_grades_csv
 from grader.instructor.records import read_record, record_path
@@ -99,7 +99,7 @@ def test_a_class_gets_records_and_a_table(folder: Path, out: Path) -> None:
     assert (result.submissions, result.examined, result.without_verdict) == (4, 4, ())
     rows = table(out)
     assert list(rows) == ["anna", "ben", "carl", "dora"]
-    assert list(rows["anna"]) == ["student", *NAMES, "total", "status"]
+    assert list(rows["anna"]) == ["student", *NAMES, "total", "status", "isolation"]
     assert rows["anna"]["total"] == "55"
     assert [rows["dora"][name] for name in ("conv2d", "relu", "fit", "total")] == ["0", "0", "5", "48"]
     assert sorted(path.name for path in (out / "records").iterdir()) == [f"{name}.json" for name in rows]
@@ -232,8 +232,8 @@ def test_a_failure_of_the_kit_is_no_verdict_and_is_tried_again(folder: Path, out
 
 def test_an_examination_that_hangs_is_ended(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hand_in(folder, "ben", "hang")
-    watchdog = batch._watchdog
-    monkeypatch.setattr(batch, "_watchdog", lambda seconds: watchdog(1.0))
+    watchdog = pool._watchdog
+    monkeypatch.setattr(pool, "_watchdog", lambda seconds: watchdog(1.0))
     assert run(folder, out).without_verdict == ("ben",)
 
 
@@ -241,7 +241,7 @@ METHODS = ("fork", "spawn") if sys.platform == "linux" else ("spawn",)
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from grader.instructor import batch
+from grader.instructor import batch, pool
 from grader.report import CheckResult, Report, TaskResult
 from grader.submission import SubmissionError
 
@@ -253,7 +253,7 @@ def slow(submission, *, tasks, **_):
 if __name__ == "__main__":
     graded = batch.grade_all
     batch.grade_all = lambda *args, **options: graded(*args, **options, examine=slow)
-    batch._FORK = os.environ["METHOD"] == "fork"
+    pool._FORK = os.environ["METHOD"] == "fork"
     try:
         sys.exit(batch.command(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2))
     except SubmissionError as error:
@@ -477,9 +477,9 @@ def full_row(student: str, lost: float = 0.0) -> Row:
 def test_names_are_quoted_and_never_a_formula(tmp_path: Path, student: str, cell: str) -> None:
     write_grades_csv(tmp_path / "grades.csv", [full_row(student)])
     lines = (tmp_path / "grades.csv").read_text("utf-8").split("\n", 1)
-    assert lines[0] == f"student,{','.join(NAMES)},total,status"
+    assert lines[0] == f"student,{','.join(NAMES)},total,status,isolation"
     assert lines[1].startswith(f"{cell},6,4,2,")
-    assert lines[1].endswith(",55,graded\n")
+    assert lines[1].endswith(",55,graded,\n")
 
 
 def test_points_are_written_as_people_write_them(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(course_app)
     app.command("feedback")(feedback)
     app.command("similar")(similar)
+    app.command("doctor")(doctor)
 
 
 def grade_all(
@@ -50,6 +51,34 @@ def grade_all(
         list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Examine on the workers of a Dask cluster (tcp://HOST:PORT, tls://...), not here.",
+        ),
+    ] = None,
+    require_isolation: Annotated[
+        str,
+        typer.Option(
+            "--require-isolation",
+            metavar="A|B|C|D",
+            help="The weakest level of isolation from students' code that will do (see grade doctor).",
+        ),
+    ] = "B",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Take any level: the same as --require-isolation D.")
+    ] = False,
+    box: Annotated[
+        str,
+        typer.Option(
+            "--box",
+            metavar="BOX",
+            help="Around the workers, for level C: bubblewrap, docker:IMAGE or apptainer:IMAGE.",
+            show_default="none",
+        ),
+    ] = "",
 ) -> None:
     """Grade a class, with public and hidden checks; go on where a run was stopped.
 
@@ -60,13 +89,64 @@ def grade_all(
         tasks, only = parse_tasks(task)
         if only is not None:
             fail("--task takes tasks (conv2d), not single checks.")
+    require_isolation = require_isolation.upper()
     with messages():
         from grader.instructor.batch import command
+        from grader.isolation import LEVELS, Isolation
+
+        if require_isolation not in LEVELS:
+            fail(f"--require-isolation takes a level, {', '.join(LEVELS)}.")
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
-        status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
+        status = command(
+            submissions,
+            out,
+            jobs=jobs,
+            tasks=tasks,
+            students=student or None,
+            force=force,
+            scheduler=scheduler,
+            isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
+        )
     raise typer.Exit(status)
+
+
+def doctor(
+    assignment: Annotated[
+        bool,
+        typer.Option(
+            "--assignment", help="Prove the assignment instead: solutions, checks, hints, mutants, kit."
+        ),
+    ] = False,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="With --assignment: examine only this task's mutants; may be repeated.",
+            autocompletion=complete_task,
+        ),
+    ] = None,
+) -> None:
+    """Look at this machine: which level of isolation it gives, and how to get a better one.
+
+    Exit status: 0 where it is fit for grading (level A or B), with --assignment where all of the proof holds,
+    else 1.
+    """
+    if task and not assignment:
+        fail("--task goes with --assignment.")
+    with messages():
+        if assignment:
+            from grader.instructor.authoring.command import prove
+
+            tasks, only = parse_tasks(task or [])
+            if only is not None:
+                fail("--task takes tasks (conv2d), not single checks.")
+            raise typer.Exit(prove(ROOT, tasks))
+        from grader.doctor import sections, show
+
+        raise typer.Exit(show(sections()))
 
 
 def release(

@@ -2554,7 +2554,10 @@ def with_negatives_images_in_order(images, labels, generator=None):
     return both, twice[_order(len(both), generator)]
 
 
-@mistake("with_negatives", "Nothing is shuffled: the order is the same whatever the generator. Permute all 2N together.")
+@mistake(
+    "with_negatives",
+    "Nothing is shuffled: the order is the same whatever the generator. Permute all 2N together.",
+)
 def with_negatives_not_shuffled(images, labels, generator=None):
     return _both(images, labels)
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from grader.assignment import TASKS
+from grader.isolation import weaker
 from grader.outcomes import Outcome
 from grader.report import SCHEMA, Report, TaskResult, decode
 
@@ -88,6 +89,7 @@ def merge(record: Report | None, report: Report) -> Report:
         report,
         tasks=tuple(tasks[task.name] for task in TASKS if task.name in tasks),
         isolation=tuple(layer for layer in report.isolation if layer in record.isolation),
+        level=weaker(report.level, record.level),
         seconds=round(record.seconds + report.seconds, 4),
         loaded={**record.loaded, **report.loaded},
         output=report.output or record.output,

@@ -50,9 +50,14 @@ class ReleaseError(Exception):
 def release(root: Path, out: Path) -> list[Path]:
     """Make `root/student` from `root/solutions` and the kit's zip in `out`; the two paths.
 
-    Raises `ReleaseError`; `student/` is then as it was, or whole.
+    The report's notebook in `solutions/` gets its test cells first: one for each task of the table, with its
+    points. Raises `ReleaseError`; `student/` is then as it was, or whole.
     """
     student = root / "student"
+    try:
+        report_notebook.write_test_cells(root / "solutions" / report_notebook.NAME)
+    except CourseError as error:
+        raise ReleaseError(str(error)) from error
     write_student(root / "solutions", student)
     return [student, write_kit(root, out)]
 

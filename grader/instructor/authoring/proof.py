@@ -167,11 +167,17 @@ class Proof:
     def mutants(self) -> Finding:
         """Every mutant loses points where it is wrong and nowhere else, and hears its hint."""
         names = {task.name for task in self.tasks}
-        chosen = [mutant for mutant in self._mutants.MUTANTS if mutant.loses in names]
-        reports = mutation.examine_all(
-            [(m.name, self._mutants.apply(m), mutation.reached(m)) for m in chosen]
-        )
-        wrong = [
+        chosen, jobs, wrong = [], [], []
+        for mutant in self._mutants.MUTANTS:
+            if mutant.loses not in names:
+                continue
+            try:
+                jobs.append((mutant.name, self._mutants.apply(mutant), mutation.reached(mutant)))
+                chosen.append(mutant)
+            except ValueError as error:  # the text that it changes is not there, or more than once
+                wrong.append(str(error))
+        reports = mutation.examine_all(jobs)
+        wrong += [
             reason
             for mutant in chosen
             for judge in (mutation.wrong_points, mutation.wrong_hint, mutation.wrong_outcome)
@@ -209,13 +215,14 @@ class Proof:
     # -- what goes out ----------------------------------------------------------------------------------
 
     def handout(self) -> Finding:
-        """The handout names every task with its signature, file and points."""
+        """Handout and notebook name every task with its file and points."""
         text = (self.root / "docs" / "handout" / "handout.md").read_text(encoding="utf-8")
+        notebook = (self.root / "solutions" / release.report_notebook.NAME).read_text(encoding="utf-8")
         return Finding(
-            "handout",
+            "handout and notebook",
             f"{len(TASKS)} tasks, {TOTAL_POINTS} points",
-            tuple(handout_gaps(text)),
-            "write it into docs/handout/handout.md",
+            (*handout_gaps(text), *notebook_gaps(notebook)),
+            "write it into docs/handout/handout.md, or solutions/report.ipynb",
         )
 
     def student(self) -> Finding:
@@ -283,6 +290,15 @@ def handout_gaps(text: str) -> list[str]:
     if f"({TOTAL_POINTS} points)" not in text:
         wrong.append(f"nowhere ({TOTAL_POINTS} points)")
     return wrong
+
+
+def notebook_gaps(text: str) -> list[str]:
+    """What the headings of the report's notebook do not say: the points of each file, and of all."""
+    wanted = [f"## Your functions ({TOTAL_POINTS} points)"]
+    for module in dict.fromkeys(task.module for task in TASKS):
+        total = sum(task.points for task in TASKS if task.module == module)
+        wanted.append(f"### `{module}.py` ({total} points)")
+    return [f"the notebook has no heading {heading}" for heading in wanted if heading not in text]
 
 
 def tolerance_gaps(page: str, mutants: dict[str, int]) -> list[str]:

@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+import cluster
 import course as our_course
 import memory
 import nbgrader_course
@@ -41,6 +42,7 @@ JOBS = 2
 CLASS = 100
 STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
+CLUSTER_ROUNDS = 3
 LARGE, RECORDS = 400, 500
 BESIDE = 10  # students from submissions to feedback, beside nbgrader
 GRADED = (0, 1)  # exit statuses of `grade`: something may fail, and does in the sample class
@@ -387,6 +389,53 @@ def _course(folder: Path, students: range) -> Path:
     return submissions
 
 
+def measure_cluster(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    samples.write_class(folder, range(CLASS))
+    fresh = itertools.count()
+
+    def grade_all(*options: str) -> float:
+        out = scratch / f"results{next(fresh)}"
+        return run_grade("all", folder, "--out", out, *options) / CLASS
+
+    local: list[float] = []
+    first: dict[tuple[int, ...], list[float]] = {(JOBS,): [], (1,) * JOBS: []}
+    again: dict[tuple[int, ...], list[float]] = {threads: [] for threads in first}
+    for _ in range(CLUSTER_ROUNDS):
+        local.append(grade_all("--jobs", str(JOBS)))
+        for threads in first:
+            with cluster.started(threads) as address:
+                first[threads].append(grade_all("--scheduler", address))
+                again[threads].append(grade_all("--scheduler", address))
+    one, two = first
+    alone = Times(tuple(local))
+    rows = [Row(f"local pool, {JOBS} jobs", alone.text(" s", 3))]
+    for threads, what in ((one, f"one worker of {JOBS} threads"), (two, f"{JOBS} workers of one thread")):
+        for found, when in ((first, "just started"), (again, "that have examined before")):
+            times = Times(tuple(found[threads]))
+            rows.append(Row(f"Dask, {what}, {when}", times.text(" s", 3)))
+            ratio = alone.over(times)
+            title = f"throughput, {what}, {when} / local pool"
+            asked = threads == one and found is first
+            rows.append(
+                at_least(title, ratio.median, 0.8, ratio.text()) if asked else Row(title, ratio.text())
+            )
+    return [
+        Section(
+            "A class on a Dask cluster of the same two cores",
+            f"Wall time for each of {CLASS} submissions, from nothing, start of `grade` included; {CLUSTER_ROUNDS}"
+            " rounds. Scheduler, workers and `grade all` share the two cores. A worker that was just started"
+            " imports torch and collects the checks within the time, as the local pool does.",
+            (
+                f"grade all CLASS --out FRESH --jobs {JOBS}",
+                "dask scheduler; dask worker tcp://127.0.0.1:PORT --nthreads 2",
+                "grade all CLASS --out FRESH --scheduler tcp://127.0.0.1:PORT",
+            ),
+            tuple(rows),
+        )
+    ]
+
+
 def measure_help(scratch: Path) -> list[Section]:
     times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
     return [
@@ -470,6 +519,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "class": measure_class,
     "records": measure_records,
     "course": measure_course,
+    "cluster": measure_cluster,
     "training": measure_training,
 }
 

@@ -28,6 +28,7 @@ except ImportError as error:
 RESOURCE = f"lenet5-kit-{kit_digest()[:16]}"
 CONNECT_SECONDS = 20.0
 _TICK = 0.5  # seconds between two looks at the time left
+_FETCH = 2.0  # seconds for a result to come, before other things are seen to
 _LOOK = 1.0  # seconds between two looks for new workers
 
 Say = Callable[[str], None]
@@ -137,10 +138,13 @@ class Cluster(Generic[Item]):
         except queue.Empty:
             return None
         future, task = self._futures[key]
-        if future.status not in ("finished", "error"):
+        if future.status == "cancelled":
             self._raise_lost()
         try:
-            found: bytes | Exception = future.result()
+            found: bytes | Exception = future.result(timeout=_FETCH)
+        except TimeoutError:  # its worker is gone, and so it is made again
+            self._done.put(key)
+            return None
         except KilledWorker as error:
             found = Lost(
                 f"{error.allowed_failures + 1} workers died while they had it, the last {error.last_worker}"
@@ -269,6 +273,8 @@ def _introduction() -> Callable[..., Any]:
     async def introduce(digest: str, resource: str, dask_worker: Any) -> dict[str, str]:
         if sys.platform != "linux":
             return {"why": f"runs on {sys.platform}, and examinations on a cluster need Linux"}
+        from distributed.core import Status
+
         try:
             from grader.instructor.cluster import on_worker  # noqa: F401
             from grader.kit import kit_digest, versions
@@ -278,6 +284,10 @@ def _introduction() -> Callable[..., Any]:
             own = ", ".join(f"{name} {version}" for name, version in versions().items())
             return {"why": f"has another kit: {own}, digest {kit_digest()[:12]}"}
         await dask_worker.set_resources(**{resource: dask_worker.state.nthreads})
+        if dask_worker.status is Status.running:
+            # Dask looks for tasks that wait for such a worker only when a worker begins to run
+            dask_worker.status = Status.paused
+            dask_worker.status = Status.running
         return {"why": ""}
 
     return introduce

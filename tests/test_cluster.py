@@ -414,3 +414,184 @@ def test_programs_end_with_their_worker(start_dask: Callable[..., Dask], tmp_pat
     dask.workers[0].kill()
     dask.workers[0].wait()
     wait_for(lambda: not Path(f"/proc/{examiner}").exists(), 10)
+
+
+# -- for real
+
+
+def grade_for_real(folder: Path, out: Path, *options: str) -> str:
+    out.mkdir()
+    (out / "secret").write_text("ab" * 32)
+    ran = subprocess.run(
+        [sys.executable, "-m", "grader", "all", folder, "--out", out, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.slow
+def test_the_sample_class_has_the_records_of_a_local_run_with_a_worker_killed_on_the_way(
+    start_dask: Callable[..., Dask], tmp_path: Path
+) -> None:
+    subprocess.run([sys.executable, ROOT / "examples" / "make.py", tmp_path / "class"], check=True)
+    dask = start_dask(3)
+    wait_for(lambda: dask.log().count("Registered to") >= 3)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "secret").write_text("ab" * 32)
+    batch = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "grader",
+            "all",
+            tmp_path / "class",
+            "--out",
+            out,
+            "--scheduler",
+            dask.address,
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: len(records(out)) >= 3, 120)
+    os.kill(worker_of(dask.workers[0]), signal.SIGKILL)
+    _, errors = batch.communicate(timeout=240)
+    assert batch.returncode == 0, errors
+    assert dask.log().count("Registered to") >= 4
+    grade_for_real(tmp_path / "class", tmp_path / "local", "--jobs", "2")
+    assert plain_records(out) == plain_records(tmp_path / "local")
+    assert (out / "grades.csv").read_bytes() == (tmp_path / "local" / "grades.csv").read_bytes()
+
+
+def worker_of(nanny: subprocess.Popen[bytes]) -> int:
+    """The process of the worker that a nanny looks after; beside it there is a resource tracker."""
+    children = Path(f"/proc/{nanny.pid}/task/{nanny.pid}/children").read_text().split()
+    (worker,) = (pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
+    return int(worker)
+
+
+@pytest.mark.slow
+def test_a_class_travels_by_tls(start_dask: Callable[..., Dask], tmp_path: Path) -> None:
+    settings = tls_settings(tmp_path)
+    options = ("--protocol", "tls")
+    for name in ("ca-file", "cert", "key"):
+        options += (f"--tls-{name}", settings[name])
+    dask = start_dask(1, options=options)
+    assert dask.address.startswith("tls://")
+    folder = class_of(tmp_path, anna="ok")
+    code = BATCH
+    plain = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TESTS)])}
+    ours = plain | {
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": settings["ca-file"],
+        "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT": settings["cert"],
+        "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY": settings["key"],
+    }
+    for environment, status in ((plain, 2), (ours, 0)):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, folder, tmp_path / "out", dask.address],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ran.returncode == status, ran.stderr
+        assert "Traceback" not in ran.stderr
+        assert ("No Dask scheduler answers" in ran.stderr) == (status == 2)
+
+
+def tls_settings(folder: Path) -> dict[str, str]:
+    """Files of a certificate that signs itself, as authority and for all who take part."""
+    from distributed.security import Security
+
+    made = Security.temporary()
+    found = {}
+    for name, content in (
+        ("ca-file", made.tls_ca_file),
+        ("cert", made.tls_scheduler_cert),
+        ("key", made.tls_scheduler_key),
+    ):
+        path = folder / f"{name}.pem"
+        path.write_text(content)
+        found[name] = str(path)
+    return found
+
+
+# -- experiments
+
+
+def reproduce(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "grader", "reproduce", "mnist", "--drawn", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def numbers(out: Path) -> dict[str, Any]:
+    """Each run's history without its times."""
+    runs = json.loads((out / "results.json").read_text())["runs"]
+    return {
+        run["key"]: [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in run["history"]]
+        for run in runs
+    }
+
+
+@pytest.mark.slow
+def test_runs_are_spread_and_give_what_this_machine_gives(
+    start_dask: Callable[..., Dask], tmp_path: Path
+) -> None:
+    words = ("--settings", "1e-3,5e-4:5e-4,1e-4", "--seeds", "2", "--max-epochs", "3")
+    dask = start_dask(3)
+    wait_for(lambda: dask.log().count("Registered to") >= 3)
+    spread = reproduce(*words, "--out", tmp_path / "spread", "--scheduler", dask.address)
+    wait_for(lambda: any((tmp_path / "spread").glob("*/*.pt")), 120)
+    os.kill(worker_of(dask.workers[0]), signal.SIGKILL)
+    _, errors = spread.communicate(timeout=240)
+    assert spread.returncode == 0, errors
+    assert "of 3 workers" in errors
+    assert "Traceback" not in errors
+    here = reproduce(*words, "--out", tmp_path / "here")
+    _, errors = here.communicate(timeout=240)
+    assert here.returncode == 0, errors
+    assert numbers(tmp_path / "spread") == numbers(tmp_path / "here")
+    assert len(numbers(tmp_path / "spread")) == 6
+    again = reproduce(*words, "--out", tmp_path / "spread", "--scheduler", dask.address)
+    _, errors = again.communicate(timeout=120)
+    assert "6 of 6 runs are finished already" in errors
+
+
+@pytest.mark.slow
+def test_training_that_lost_its_scheduler_goes_on(start_dask: Callable[..., Dask], tmp_path: Path) -> None:
+    dask = start_dask(1)
+    out = tmp_path / "out"
+    first = reproduce("--settings", "1e-3", "--max-epochs", "400", "--out", out, "--scheduler", dask.address)
+    wait_for(lambda: any((out / "unfinished").glob("*.pt")), 120)
+    dask.scheduler.kill()
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == 2
+    assert "the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    other = start_dask(1)
+    words = ("--settings", "1e-3", "--max-epochs", "5", "--out", out, "--scheduler", other.address)
+    _, errors = reproduce(*words).communicate(timeout=120)
+    (history,) = numbers(out).values()
+    assert len(history) >= 5
+
+
+def test_a_students_fit_is_not_spread(tmp_path: Path) -> None:
+    ran = reproduce(
+        "--with", ROOT / "solutions", "--scheduler", "tcp://127.0.0.1:9", "--out", tmp_path / "out"
+    )
+    _, errors = ran.communicate(timeout=60)
+    assert ran.returncode == 2
+    assert "leave out --with, or --scheduler" in errors

@@ -9,6 +9,7 @@ import logging
 import queue
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
@@ -124,7 +125,9 @@ class Cluster(Generic[Item]):
 
     def keep(self, data: bytes) -> Future:
         """Bytes that many tasks take, sent once; Dask brings them again where a worker that had them is gone."""
-        return self._client.submit(by_value("same"), data, pure=False, resources={RESOURCE: 1})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant: so Dask can bring it again
+            return self._client.submit(by_value("same"), data, pure=False, resources={RESOURCE: 1})
 
     def next_done(self) -> tuple[Item, bytes | Exception] | None:
         """A task that is done, with what it gave or raised; None where only some time has passed.

@@ -7,6 +7,7 @@ worker, and those that join later, or come back, are used as soon as they are se
 
 import logging
 import queue
+import re
 import sys
 import time
 import warnings
@@ -21,6 +22,7 @@ from grader.terminal import clean
 
 try:
     from distributed import Client, Future, KilledWorker
+    from distributed.security import Security
 except ImportError as error:
     raise KitError(
         '--scheduler needs Dask distributed: pip install distributed (or: pip install "lenet5-kit[cluster]").'
@@ -72,6 +74,17 @@ class Cluster(Generic[Item]):
         # what it logs of lost connections is said by us, and without tracebacks
         for name in ("distributed.client", "distributed.core", "distributed.comm", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        # Dask's client checks neither at once, and ends with a traceback
+        if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.address):
+            raise KitError(
+                f"--scheduler {clean(self.address)}: an address is tcp://HOST:PORT or tls://HOST:PORT, as the scheduler"
+                " prints it when it starts."
+            )
+        if self.address.startswith("tls://") and not Security().get_connection_args("client")["ssl_context"]:
+            raise KitError(
+                f"{clean(self.address)} needs Dask's TLS settings here, too: the files of a certificate and of its"
+                " authority, named in Dask's configuration or environment variables (docs/cluster.md)."
+            )
         try:
             self._client = Client(
                 self.address, timeout=CONNECT_SECONDS, set_as_default=False, name="lenet5-kit"
@@ -79,8 +92,7 @@ class Cluster(Generic[Item]):
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             raise KitError(
                 f"No Dask scheduler answers at {clean(self.address)} ({_first_line(error)}). Is it running, and is"
-                " the address the one that it printed? One with TLS has tls://, and needs Dask's TLS settings here,"
-                " too (docs/cluster.md)."
+                " the address the one that it printed? One with TLS has tls:// (docs/cluster.md)."
             ) from error
         try:
             self._check_scheduler()
@@ -126,7 +138,9 @@ class Cluster(Generic[Item]):
     def keep(self, data: bytes) -> Future:
         """Bytes that many tasks take, sent once; Dask brings them again where a worker that had them is gone."""
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant: so Dask can bring it again
+            warnings.filterwarnings(
+                "ignore", "Sending large graph"
+            )  # it is meant: so Dask can bring it again
             return self._client.submit(by_value("same"), data, pure=False, resources={RESOURCE: 1})
 
     def next_done(self) -> tuple[Item, bytes | Exception] | None:

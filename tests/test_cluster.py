@@ -285,6 +285,11 @@ def students_kit(folder: Path) -> Path:
     shutil.copytree(
         ROOT / "grader", folder / "grader", ignore=shutil.ignore_patterns("__pycache__", "instructor")
     )
+    # an editable install would find the rest of the kit behind it
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in getattr(f, '__module__', '')]\n"
+    )
     return folder
 
 

@@ -72,7 +72,7 @@ class Cluster(Generic[Item]):
 
     def __enter__(self) -> "Cluster[Item]":
         # what it logs of lost connections is said by us, and without tracebacks
-        for name in ("distributed.client", "distributed.core", "distributed.comm", "tornado.application"):
+        for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         # Dask's client checks neither at once, and ends with a traceback
         if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.address):

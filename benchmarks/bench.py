@@ -399,27 +399,15 @@ def measure_cluster(scratch: Path) -> list[Section]:
         return run_grade("all", folder, "--out", out, *options) / CLASS
 
     local: list[float] = []
-    first: dict[tuple[int, ...], list[float]] = {(JOBS,): [], (1,) * JOBS: []}
-    again: dict[tuple[int, ...], list[float]] = {threads: [] for threads in first}
+    first: list[float] = []
+    again: list[float] = []
     for _ in range(CLUSTER_ROUNDS):
         local.append(grade_all("--jobs", str(JOBS)))
-        for threads in first:
-            with cluster.started(threads) as address:
-                first[threads].append(grade_all("--scheduler", address))
-                again[threads].append(grade_all("--scheduler", address))
-    one, two = first
-    alone = Times(tuple(local))
-    rows = [Row(f"local pool, {JOBS} jobs", alone.text(" s", 3))]
-    for threads, what in ((one, f"one worker of {JOBS} threads"), (two, f"{JOBS} workers of one thread")):
-        for found, when in ((first, "just started"), (again, "that have examined before")):
-            times = Times(tuple(found[threads]))
-            rows.append(Row(f"Dask, {what}, {when}", times.text(" s", 3)))
-            ratio = alone.over(times)
-            title = f"throughput, {what}, {when} / local pool"
-            asked = threads == one and found is first
-            rows.append(
-                at_least(title, ratio.median, 0.8, ratio.text()) if asked else Row(title, ratio.text())
-            )
+        with cluster.started((JOBS,)) as address:
+            first.append(grade_all("--scheduler", address))
+            again.append(grade_all("--scheduler", address))
+    alone, fresh_worker, warm_worker = (Times(tuple(found)) for found in (local, first, again))
+    cold, warm = alone.over(fresh_worker), alone.over(warm_worker)
     return [
         Section(
             "A class on a Dask cluster of the same two cores",
@@ -431,7 +419,13 @@ def measure_cluster(scratch: Path) -> list[Section]:
                 "dask scheduler; dask worker tcp://127.0.0.1:PORT --nthreads 2",
                 "grade all CLASS --out FRESH --scheduler tcp://127.0.0.1:PORT",
             ),
-            tuple(rows),
+            (
+                Row(f"local pool, {JOBS} jobs", alone.text(" s", 3)),
+                Row(f"a Dask worker of {JOBS} threads, just started", fresh_worker.text(" s", 3)),
+                Row("the same worker, a second time", warm_worker.text(" s", 3)),
+                at_least("throughput, just started / local pool", cold.median, 0.8, cold.text()),
+                Row("throughput, a second time / local pool", warm.text()),
+            ),
         )
     ]
 

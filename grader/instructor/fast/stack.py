@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 _KERNEL = 5
+_CONVOLUTIONS = "conv1", "conv2"
 _HIDDEN1, _HIDDEN2 = slice(0, 120), slice(120, 204)
 """Where the values after fc1 and after fc2 lie among those that dropout may scale."""
 
@@ -58,26 +59,31 @@ class Shape:
         }
 
 
-def slices(shape: Shape) -> dict[str, tuple[slice, tuple[int, ...]]]:
-    """Where each entry of the state dict lies in a row of parameters, and its shape."""
-    found: dict[str, tuple[slice, tuple[int, ...]]] = {}
-    start = 0
-    for layer, weight in shape.layers.items():
-        for name, size in ((f"{layer}.weight", weight), (f"{layer}.bias", weight[:1])):
-            found[name] = (slice(start, start + math.prod(size)), size)
-            start += math.prod(size)
-    return found
+def blocks(shape: Shape, rows: Tensor) -> dict[str, Tensor]:
+    """Each layer's part of rows of parameters `(..., P)`: views `(..., outputs, inputs + 1)`, the bias last."""
+    sizes = [(weight[0], math.prod(weight[1:]) + 1) for weight in shape.layers.values()]
+    parts = rows.split([math.prod(size) for size in sizes], dim=-1)
+    return {
+        layer: part.unflatten(-1, size) for layer, part, size in zip(shape.layers, parts, sizes, strict=True)
+    }
 
 
 def flatten(shape: Shape, state: dict[str, Tensor]) -> Tensor:
     """The row `(P,)` of parameters that holds a state dict of LeNet-5."""
-    return torch.cat([state[name].detach().reshape(-1) for name in slices(shape)])
+    parts = []
+    for layer in shape.layers:
+        weight, bias = (state[f"{layer}.{name}"].detach() for name in ("weight", "bias"))
+        parts.append(torch.cat([weight.flatten(1), bias[:, None]], dim=1).flatten())
+    return torch.cat(parts)
 
 
 def state_dict(shape: Shape, row: Tensor) -> dict[str, Tensor]:
-    """The state dict of LeNet-5 in a row `(P,)` of parameters, copied once."""
-    row = row.clone()
-    return {name: row[where].view(size) for name, (where, size) in slices(shape).items()}
+    """The state dict of LeNet-5 in a row `(P,)` of parameters, as copies."""
+    state = {}
+    for layer, block in blocks(shape, row).items():
+        state[f"{layer}.weight"] = block[:, :-1].reshape(shape.layers[layer]).clone()
+        state[f"{layer}.bias"] = block[:, -1].clone()
+    return state
 
 
 class Convolved:
@@ -143,6 +149,11 @@ class Convolved:
         torch.bmm(upper[..., 1:].transpose(1, 2), self.d_products[0], out=d_windows[:, : -self.row])
         d_windows[:, -self.row :].zero_()
         d_windows[:, self.row :].baddbmm_(lower[..., :-1].transpose(1, 2), self.d_products[1])
+
+
+def _kernel_and_bias(block: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel `(..., outputs, inputs, 5, 5)` and the bias `(..., outputs)` in a convolution's block."""
+    return block[..., :-1].unflatten(-1, (-1, _KERNEL, _KERNEL)), block[..., -1]
 
 
 def _kernels_and_biases(spread: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -221,27 +232,17 @@ class Stack:
         self.shape = shape
         self.parameters = parameters
         self.gradients = torch.zeros_like(parameters)
-        nets = len(parameters)
-        views = {
-            name: (parameters[:, at].view(nets, *size), self.gradients[:, at].view(nets, *size))
-            for name, (at, size) in slices(shape).items()
-        }
-        self._gradients = {name: view for name, (_, view) in views.items()}
-        # the convolutions' weights spread over the 6 x 6 windows, zeros elsewhere; in dense layers the bias comes last
+        self._blocks, self._d_blocks = blocks(shape, parameters), blocks(shape, self.gradients)
+        # the convolutions' weights spread over the 6 x 6 windows, zeros elsewhere; what is copied there from where
         self._spread: dict[str, Tensor] = {}
-        self._dense: dict[str, tuple[Tensor, Tensor]] = {}
-        self._layout: list[tuple[Tensor, Tensor]] = []  # what is copied from the parameters to where
-        for layer, size in shape.layers.items():
-            weight, bias = (views[f"{layer}.{name}"][0] for name in ("weight", "bias"))
-            if len(size) == 4:
-                spread = parameters.new_zeros(2, nets, 2, size[0], 5 * size[1] * 6 + 1)
-                self._spread[layer] = spread
-                kernels, biases = _kernels_and_biases(spread)
-                self._layout += [(kernel, weight) for kernel in kernels] + [(place, bias) for place in biases]
-            else:
-                dense = parameters.new_empty(nets, size[0], size[1] + 1)
-                self._dense[layer] = dense, torch.empty_like(dense)
-                self._layout += [(dense[..., :-1], weight), (dense[..., -1], bias)]
+        self._layout: list[tuple[Tensor, Tensor]] = []
+        for layer in _CONVOLUTIONS:
+            outputs, inputs = shape.layers[layer][:2]
+            spread = parameters.new_zeros(2, len(parameters), 2, outputs, 5 * inputs * 6 + 1)
+            self._spread[layer] = spread
+            kernel, bias = _kernel_and_bias(self._blocks[layer])
+            kernels, biases = _kernels_and_biases(spread)
+            self._layout += [(place, kernel) for place in kernels] + [(place, bias) for place in biases]
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -267,11 +268,11 @@ class Stack:
             ("fc1", work.features, work.hidden1[:, :-1], _HIDDEN1),
             ("fc2", work.hidden1, work.hidden2[:, :-1], _HIDDEN2),
         ):
-            torch.bmm(self._dense[layer][0], inputs, out=outputs)
+            torch.bmm(self._blocks[layer], inputs, out=outputs)
             outputs.clamp_(min=0)
             if work.dropout is not None:
                 outputs.mul_(work.dropout[:, scales])
-        return torch.bmm(self._dense["fc3"][0], work.hidden2, out=work.logits)
+        return torch.bmm(self._blocks["fc3"], work.hidden2, out=work.logits)
 
     def backward(self, work: Workspace, d_logits: Tensor) -> None:
         """Write `gradients` for `d_logits`, the loss's gradient, after a `forward` on the same buffers."""
@@ -282,9 +283,8 @@ class Stack:
             ("fc2", work.hidden1, work.d_hidden1, _HIDDEN1),
             ("fc1", work.features, work.d_features, None),
         ):
-            dense, d_dense = self._dense[layer]
-            torch.bmm(above, inputs.transpose(1, 2), out=d_dense)
-            torch.bmm(dense[..., :-1].transpose(1, 2), above, out=d_inputs)
+            torch.bmm(above, inputs.transpose(1, 2), out=self._d_blocks[layer])
+            torch.bmm(self._blocks[layer][..., :-1].transpose(1, 2), above, out=d_inputs)
             above = _where_positive(d_inputs, inputs[:, :-1], out=d_inputs)
             if work.dropout is not None and scales is not None:
                 above.mul_(work.dropout[:, scales])
@@ -298,15 +298,13 @@ class Stack:
         self._gather_gradients(work)
 
     def _gather_gradients(self, work: Workspace) -> None:
-        """From the products' layout to the parameters': what was spread is summed."""
-        for layer, convolved in (("conv1", work.conv1), ("conv2", work.conv2)):
-            for name, places in (("weight", convolved.d_kernels), ("bias", convolved.d_biases)):
-                gradient = torch.add(places[0], places[1], out=self._gradients[f"{layer}.{name}"])
+        """From the convolutions' products to the parameters' gradients: what was spread is summed."""
+        for layer, convolved in zip(_CONVOLUTIONS, (work.conv1, work.conv2), strict=True):
+            gradients = _kernel_and_bias(self._d_blocks[layer])
+            for gradient, places in zip(gradients, (convolved.d_kernels, convolved.d_biases), strict=True):
+                torch.add(places[0], places[1], out=gradient)
                 for place in places[2:]:
                     gradient += place
-        for layer, (_, d_dense) in self._dense.items():
-            self._gradients[f"{layer}.weight"].copy_(d_dense[..., :-1])
-            self._gradients[f"{layer}.bias"].copy_(d_dense[..., -1])
 
 
 def _where_positive(gradient: Tensor, x: Tensor, out: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ pytest.importorskip("distributed")
 if sys.platform != "linux":
     pytest.skip("workers run on Linux", allow_module_level=True)
 
+from grader.instructor.cluster import on_worker
 from grader.instructor.cluster.pool import ClusterPool
 
 DASK = str(Path(sys.executable).parent / "dask")
@@ -429,6 +432,18 @@ def test_programs_end_with_their_worker(start_dask: Callable[..., Dask], tmp_pat
     dask.workers[0].kill()
     dask.workers[0].wait()
     wait_for(lambda: not Path(f"/proc/{examiner}").exists(), 10)
+
+
+def test_programs_that_nobody_asks_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_worker, "IDLE", 0.3)
+    ours, theirs = Pipe()
+    forgotten = threading.Event()
+    programs = on_worker.Programs(lambda: ours, forgotten.set)
+    theirs.send_bytes(b"answer")
+    assert programs.ask(lambda program: program.recv_bytes()) == b"answer"
+    assert forgotten.wait(10)
+    with pytest.raises(EOFError):
+        theirs.recv_bytes()
 
 
 # -- for real

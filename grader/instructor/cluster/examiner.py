@@ -15,6 +15,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from grader.instructor.pool import LocalPool, Terms, examine_one
+from grader.outcomes import KitError
 from grader.submission import SubmissionError
 
 _PR_SET_PDEATHSIG = 1
@@ -28,7 +29,7 @@ def main(control: socket.socket) -> None:
         with LocalPool(1, terms, submissions):
             control.send(b"ready")
             _obey(control, terms)
-    except SubmissionError as error:
+    except (KitError, SubmissionError) as error:
         control.send(str(error).encode("utf-8", "backslashreplace")[:4000])
 
 

@@ -14,10 +14,10 @@ from conftest import solution_files
 from course_kit import MODEL, RELEASED, as_bytes, empty_course, notebook
 
 from grader.instructor.collect import find_submissions, read
-from grader.instructor.course import CourseError
 from grader.instructor.course.collect import collect
 from grader.instructor.course.layout import Course, collected, safe_id
-from grader.instructor.course.roster import Person, Roster, read_roster
+from grader.instructor.roster import Person, Roster, read_roster
+from grader.submission import SubmissionError
 
 FILES = {**solution_files(), "report.ipynb": as_bytes(notebook(a1="mine"))}
 ROSTER = (
@@ -270,7 +270,7 @@ def test_a_hostile_zip_writes_nothing_outside(course: Course, tmp_path: Path) ->
 def test_nothing_to_collect_is_a_message(course: Course, tmp_path: Path, source: str, says: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.zip").write_bytes(b"PK\3\4 no zip")
-    with pytest.raises(CourseError, match=says):
+    with pytest.raises(SubmissionError, match=says):
         collect(course, [tmp_path / source])
 
 
@@ -319,7 +319,7 @@ def test_a_name_of_two_people_is_nobodys() -> None:
 )
 def test_a_roster_that_cannot_be_one_says_where(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "r.csv").write_text(text)
-    with pytest.raises(CourseError, match=says):
+    with pytest.raises(SubmissionError, match=says):
         read_roster(tmp_path / "r.csv")
 
 

@@ -239,5 +239,10 @@ def _uniform(item: Work, kit: str, outcome: Outcome, name: str, message: str, lo
         tasks.append(TaskResult(task, worth, (check,)))
     submission = item.submission
     return Report(
-        submission.student, submission.digest, kit, tuple(tasks), problems=tuple(submission.problems)
+        submission.student,
+        submission.digest,
+        kit,
+        tuple(tasks),
+        problems=tuple(submission.problems),
+        handed_in=submission.handed_in,
     )

@@ -14,12 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
-from grader.instructor.records import has_verdict, write_whole
+from grader.instructor.records import UNREADABLE_CHECK, has_verdict, write_whole
 from grader.outcomes import Outcome
 from grader.report import Report, TaskResult
 from grader.terminal import clean, points
 
-UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
 _ROWS_SHOWN = 30  # a class up to this size is shown student by student

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from grader.assignment import BY_NAME
-from grader.instructor.outputs import UNREADABLE_CHECK
+from grader.instructor.records import UNREADABLE_CHECK
 from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
 from grader.report import CheckResult, Report, TaskResult, encode
@@ -44,6 +44,7 @@ class Work:
 
     submission: Submission
     tasks: tuple[str, ...]
+    earlier: tuple[TaskResult, ...] = ()  # results of other tasks that still hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,12 @@ def examine_one(item: Work, terms: Terms) -> bytes:
         with _watchdog(2 * terms.limits.submission + 60):
             examine = terms.examine or _real_examine()
             report = examine(
-                submission, tasks=item.tasks, hidden=True, secret=terms.secret, limits=terms.limits
+                submission,
+                tasks=item.tasks,
+                hidden=True,
+                secret=terms.secret,
+                limits=terms.limits,
+                earlier=item.earlier,
             )
         return encode(replace(report, kit=terms.kit))
     except (Exception, SystemExit) as error:

@@ -33,7 +33,7 @@ from grader.instructor.outputs import (
     row_of,
     write_grades_csv,
 )
-from grader.instructor.pool import Examine, LocalPool, Terms, Work
+from grader.instructor.pool import Examine, LocalPool, Pool, Terms, Work
 from grader.instructor.records import merge, read_record, record_path, to_examine, write_whole
 from grader.kit import kit_digest
 from grader.limits import Limits
@@ -47,6 +47,7 @@ if sys.platform != "win32":
 SECRET_VARIABLE = "GRADE_SECRET"
 
 OnProgress = Callable[[int, int, str], None]
+OpenPool = Callable[[Terms, int], Pool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,11 @@ def command(
     tasks: Sequence[str] | None = None,
     students: Sequence[str] | None = None,
     force: bool = False,
+    scheduler: str | None = None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
+
+    scheduler: the address of a Dask scheduler, whose workers examine in the place of this machine's processes.
 
     0 where every submission has a verdict, 1 where one has none, 130 after Ctrl-C. Raises
     `SubmissionError` where nothing can be graded at all.
@@ -95,9 +99,22 @@ def command(
                 progress.update(bar, description=clean(student)[:20])
             progress.update(bar, completed=done, total=total, visible=True, refresh=True)
 
+        def on_cluster(terms: Terms, submissions: int) -> Pool:
+            from grader.instructor.cluster.pool import ClusterPool  # imports distributed
+
+            assert scheduler is not None
+            return ClusterPool(scheduler, terms, submissions, lambda text: progress.print(Text(text)))
+
         try:
             batch = grade_all(
-                folder, out, jobs=jobs, tasks=tasks, students=students, force=force, on_progress=show
+                folder,
+                out,
+                jobs=jobs,
+                tasks=tasks,
+                students=students,
+                force=force,
+                on_progress=show,
+                open_pool=on_cluster if scheduler else None,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -145,12 +162,14 @@ def grade_all(
     limits: Limits | None = None,
     examine: Examine | None = None,
     on_progress: OnProgress = lambda done, total, student: None,
+    open_pool: OpenPool | None = None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
     tasks, students: only these (None: all); force: also what a record answers. on_progress is called
     with the number done, the number to do and the student just done ("" where only time has passed).
-    examine: in the place of `grader.examine.examine`, for tests. Raises `SubmissionError` where nothing
+    examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number
+    of submissions, what examines them; without it `jobs` processes of this machine do. Raises `SubmissionError` where nothing
     can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     handed = [one for one in find_submissions(folder) if one.path.resolve() != out.resolve()]
@@ -173,7 +192,12 @@ def grade_all(
                 terms = Terms(examine, secret, kit, limits or Limits())
                 done = 0
                 on_progress(done, len(todo), "")
-                with LocalPool(min(jobs, len(todo)), terms, len(todo)) as pool:
+                opened = (
+                    open_pool(terms, len(todo))
+                    if open_pool
+                    else LocalPool(min(jobs, len(todo)), terms, len(todo))
+                )
+                with opened as pool:
                     for result in pool.each(_work(todo, records, kit, asked, force)):
                         if result is not None:
                             done += 1

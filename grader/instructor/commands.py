@@ -49,6 +49,14 @@ def grade_all(
         list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Examine on the workers of a Dask cluster (tcp://HOST:PORT, tls://...), not here.",
+        ),
+    ] = None,
 ) -> None:
     """Grade a class, with public and hidden checks; go on where a run was stopped.
 
@@ -64,7 +72,15 @@ def grade_all(
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
-        status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
+        status = command(
+            submissions,
+            out,
+            jobs=jobs,
+            tasks=tasks,
+            students=student or None,
+            force=force,
+            scheduler=scheduler,
+        )
     raise typer.Exit(status)
 
 

@@ -33,6 +33,7 @@ from grader.untrusted import start_workers
 
 _FORK = sys.platform == "linux"  # macOS can fork, but not after torch is imported
 _TICK = 0.5  # seconds between two looks at the time left
+ENDED_TWICE = "the kit's process that examined it ended twice, the second time with nothing beside it"
 
 Examine = Callable[..., Report]
 Result = tuple["Work", bytes]
@@ -137,8 +138,7 @@ class LocalPool:
         try:
             return self._submit(item).result()
         except BrokenProcessPool:
-            reason = "the kit's process that examined it ended twice, the second time with nothing beside it"
-            return no_verdict(item, self._terms.kit, reason)
+            return no_verdict(item, self._terms.kit, ENDED_TWICE)
 
     def _submit(self, item: Work) -> Future[bytes]:
         assert self._executor is not None

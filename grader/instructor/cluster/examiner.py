@@ -1,0 +1,67 @@
+"""The program beside a Dask worker that examiners are forked from: torch is imported, checks are collected once.
+
+Told by its control socket: with each "fork" comes a descriptor, over which a forked process gets pickled
+`Work` and `Terms` and answers with reports. This process has one thread and does nothing else, so that a fork
+is safe, and an examination is alone in its process. All end with the worker.
+"""
+
+import ctypes
+import os
+import pickle
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+
+from grader.instructor.pool import examine_one
+from grader.limits import Limits
+from grader.outcomes import KitError
+from grader.untrusted import start_workers
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(control: socket.socket, submissions: int) -> None:
+    """Prepare for so many submissions, say so, then fork until the control socket closes."""
+    if submissions:
+        workers = start_workers(Limits())  # imports torch while this process does, too
+        from grader.examine import prepare
+
+        try:
+            prepare(Limits(), workers, submissions=submissions)
+        except KitError as error:
+            control.send(str(error).encode("utf-8", "backslashreplace")[:4000])
+            return
+    control.send(b"ready")
+    host = os.getpid()
+    children: set[int] = set()
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(control, 16, 1)
+        if not order:
+            return
+        children -= {pid for pid in children if os.waitpid(pid, os.WNOHANG)[0]}
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _serve(Connection(descriptors[0]), host)
+        os.close(descriptors[0])
+        children.add(pid)
+        control.send(b"forked")
+
+
+def _serve(connection: Connection, host: int) -> None:
+    """Examine until the connection closes; never returns."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the host
+        while os.getppid() == host:
+            item, terms = pickle.loads(connection.recv_bytes())
+            connection.send_bytes(examine_one(item, terms))
+    except (EOFError, OSError):
+        pass
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    os._exit(0)

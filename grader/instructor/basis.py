@@ -31,7 +31,15 @@ _SOLUTIONS = ROOT / "solutions"
 _MISTAKES = _GRADER / "instructor" / "mistakes.py"
 _CHECKS = {"public": _GRADER / "checks" / "public", "hidden": _GRADER / "instructor" / "checks"}
 # what has no part in an examination; all other files of `grader` have
-_WITHOUT_PART = ("check.py", "cli.py", "__main__.py", "notebook.py", "terminal.py", "usage.py", "in_process.py")
+_WITHOUT_PART = (
+    "check.py",
+    "cli.py",
+    "__main__.py",
+    "notebook.py",
+    "terminal.py",
+    "usage.py",
+    "in_process.py",
+)
 _WITHOUT_PART_FOLDERS = ("reproduce", "instructor")
 _IN_INSTRUCTOR = ("instructor/pool.py",)  # but for these, and what is told apart below
 
@@ -55,9 +63,7 @@ class _CheckFile:
 def bases(secret: bytes) -> dict[str, Basis]:
     """The basis of each task."""
     common = {"grader": _digest(_engine()), "secret": _digest([b"secret", secret])}
-    return {
-        task.name: {**common, **_of_task(position, task)} for position, task in enumerate(TASKS)
-    }
+    return {task.name: {**common, **_of_task(position, task)} for position, task in enumerate(TASKS)}
 
 
 @cache

@@ -3,6 +3,7 @@
 import csv
 import io
 import statistics
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from grader.outcomes import Outcome
 from grader.report import Report, TaskResult
 from grader.terminal import clean, points
 
+_NOTE_LENGTH = 500  # characters in grades.csv: the whole is in the record
+# control characters, surrogates, separators of lines and paragraphs
+_NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
 _ROWS_SHOWN = 30  # a class up to this size is shown student by student
@@ -33,6 +37,7 @@ class Status(StrEnum):
     PARTLY = "partly graded"  # so far only some tasks (`--task`)
     OUTDATED = "outdated"  # submission or kit changed since, and `--student` left it out
     NOT_GRADED = "not graded"  # `--student` left it out
+    ABSENT = "nothing handed in"  # on the roster, without a submission: no points, and no 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Row:
     student: str
     points: dict[str, float | None]
     status: Status
+    handed_in: str = ""
+    note: str = ""  # what was wrong with the submission as it was handed in
 
     @property
     def total(self) -> float | None:
@@ -63,7 +70,7 @@ def row_of(student: str, report: Report | None, current: bool = True) -> Row:
         status = Status.UNREADABLE
     else:
         status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
-    return Row(student, earned, status)
+    return Row(student, earned, status, report.handed_in, "; ".join(report.problems))
 
 
 def _unreadable(task: TaskResult) -> bool:
@@ -71,24 +78,32 @@ def _unreadable(task: TaskResult) -> bool:
 
 
 def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`.
+    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`, `handed_in`, `note`.
 
-    A name that a spreadsheet would take for a formula (it begins with =, +, -, @ or a tab) gets an
-    apostrophe before it, which spreadsheets read as 'this is text'; no other name is changed.
+    A student is one line: see `sheet_text`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
+    writer.writerow(["student", *(task.name for task in TASKS), "total", "status", "handed_in", "note"])
     for row in rows:
-        student = (
-            f"'{row.student}" if row.student.startswith(("=", "+", "-", "@", "\t", "\r")) else row.student
-        )
-        cells = [_cell(row.points.get(task.name)) for task in TASKS]
-        writer.writerow([student, *cells, _cell(row.total), row.status])
+        cells = [cell(row.points.get(task.name)) for task in TASKS]
+        note = sheet_text(row.note[:_NOTE_LENGTH])
+        writer.writerow([sheet_text(row.student), *cells, cell(row.total), row.status, row.handed_in, note])
     write_whole(path, text.getvalue().encode())
 
 
-def _cell(value: float | None) -> str:
+def sheet_text(text: str) -> str:
+    """`text` as a cell of one line that no spreadsheet takes for a formula.
+
+    What begins as a formula does (with =, +, -, @, after spaces, too) gets an apostrophe before it, which
+    spreadsheets read as 'this is text'. Line breaks and other control characters become spaces.
+    """
+    text = "".join(" " if unicodedata.category(letter) in _NOT_IN_A_LINE else letter for letter in text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text
+
+
+def cell(value: float | None) -> str:
+    """Points as a cell, empty where there is no verdict."""
     return "" if value is None else points(value)
 
 
@@ -167,7 +182,7 @@ def _score_table(rows: Sequence[Row]) -> Table:
         lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
         few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         style = "" if row.status is Status.GRADED else "yellow"
-        table.add_row(Text(clean(row.student)[:24]), _cell(row.total), few, Text(row.status, style=style))
+        table.add_row(Text(clean(row.student)[:24]), cell(row.total), few, Text(row.status, style=style))
     return table
 
 

@@ -107,9 +107,7 @@ def to_examine(
     return tuple(task for task in tasks if task in needed)
 
 
-def is_current(
-    record: Report | None, digest: str, bases: Mapping[str, Basis], tasks: Sequence[str]
-) -> bool:
+def is_current(record: Report | None, digest: str, bases: Mapping[str, Basis], tasks: Sequence[str]) -> bool:
     """Does the record answer all of `tasks`, with verdicts, for this submission and today's kit?"""
     return not to_examine(record, digest, bases, tasks)
 
@@ -150,7 +148,6 @@ def brought_up(record: Report, submission: Submission, points: Mapping[str, floa
     When the submission was handed in, and what is to be said of it, are the submission's; a check's points are those
     that it has now (`points`, by its id), since what it found does not depend on them.
     """
-
 
     def worth(check: CheckResult) -> float:
         if check.id == f"public/{check.task}/{UNREADABLE_CHECK}":

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grader.instructor.classes import noted_class
 from grader.instructor.collect import Handed, read, read_notebooks
 from grader.instructor.course import CourseError
 from grader.instructor.course.collect import choose_notebook

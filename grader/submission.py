@@ -119,7 +119,9 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
     total = 0
 
     def unreadable(error: OSError) -> None:
-        problems.append(f"{error.filename}: {error.strerror or error}")
+        where = str(error.filename).removeprefix(f"{folder}{os.sep}")
+        where = where if len(where) <= 200 else f"{where[:97]}...{where[-100:]}"
+        problems.append(f"{where}: {error.strerror or error}")
 
     for entry in walk(folder, unreadable):
         relative = Path(entry.path).relative_to(folder).as_posix()

@@ -177,7 +177,7 @@ def _handed(entry: os.DirEntry[str]) -> Handed | None:
     if entry.name.startswith(".") or entry.name in IGNORED:
         return None
     stem, kind = kind_of(entry.name)
-    if entry.is_dir():
+    if entry.is_dir() and not (kind and entry.is_symlink()):
         stem, kind = entry.name, "folder"
     if kind is None or not stem:
         return None

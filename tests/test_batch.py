@@ -99,7 +99,7 @@ def test_a_class_gets_records_and_a_table(folder: Path, out: Path) -> None:
     assert (result.submissions, result.examined, result.without_verdict) == (4, 4, ())
     rows = table(out)
     assert list(rows) == ["anna", "ben", "carl", "dora"]
-    assert list(rows["anna"]) == ["student", *NAMES, "total", "status", "handed_in", "note"]
+    assert list(rows["anna"]) == ["student", *NAMES, "total", "status", "isolation", "handed_in", "note"]
     assert rows["anna"]["total"] == "55"
     assert [rows["dora"][name] for name in ("conv2d", "relu", "fit", "total")] == ["0", "0", "5", "48"]
     assert sorted(path.name for path in (out / "records").iterdir()) == [f"{name}.json" for name in rows]
@@ -483,9 +483,9 @@ def full_row(student: str, lost: float = 0.0) -> Row:
 def test_names_are_quoted_and_never_a_formula(tmp_path: Path, student: str, cell: str) -> None:
     write_grades_csv(tmp_path / "grades.csv", [full_row(student)])
     lines = (tmp_path / "grades.csv").read_text("utf-8").split("\n", 1)
-    assert lines[0] == f"student,{','.join(NAMES)},total,status,handed_in,note"
+    assert lines[0] == f"student,{','.join(NAMES)},total,status,isolation,handed_in,note"
     assert lines[1].startswith(f"{cell},6,4,2,")
-    assert lines[1].endswith(",55,graded,,\n")
+    assert lines[1].endswith(",55,graded,,,\n")
 
 
 def test_points_are_written_as_people_write_them(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from grader.assignment import BUILDS_ON, INSTEAD, TASKS, Task
-from grader.kit import ROOT, versions
+from grader.kit import ROOT, source_files, versions
 
 Basis = Mapping[str, str]
 
@@ -34,6 +34,7 @@ _CHECKS = {"public": _GRADER / "checks" / "public", "hidden": _GRADER / "instruc
 _WITHOUT_PART = (
     "check.py",
     "cli.py",
+    "doctor.py",
     "__main__.py",
     "notebook.py",
     "terminal.py",
@@ -106,7 +107,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 def engine_files() -> list[Path]:
     """The files that any verdict depends on."""
     found = []
-    for path in sorted(_GRADER.rglob("*.py")):
+    for path in source_files(_GRADER):
         inside = path.relative_to(_GRADER)
         name = inside.as_posix()
         if name in _WITHOUT_PART or name == "assignment.py" or path.parent in _CHECKS.values():

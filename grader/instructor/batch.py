@@ -58,6 +58,7 @@ from grader.instructor.records import (
     with_bases,
     write_whole,
 )
+from grader.isolation import Isolation, require
 from grader.kit import kit_digest
 from grader.limits import Limits
 from grader.report import Report, TaskResult, decode, encode
@@ -98,6 +99,7 @@ def command(
     roster_file: Path | None = None,
     force: bool = False,
     scheduler: str | None = None,
+    isolation: Isolation | None = None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
 
@@ -144,6 +146,7 @@ def command(
                 force=force,
                 on_progress=show,
                 open_pool=on_cluster if scheduler else None,
+                isolation=isolation,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -202,6 +205,7 @@ def grade_all(
     examine: Examine | None = None,
     on_progress: OnProgress = lambda done, total, student: None,
     open_pool: OpenPool | None = None,
+    isolation: Isolation | None = None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
@@ -225,7 +229,9 @@ def grade_all(
                     found = find_class(folder, roster, scratch_of(out), out)
                 note_class(folder, out, roster_file)
                 run = _Run(out, found, _chosen(found, students), asked, force)
-                return run.grade(examine, jobs, limits or Limits(), on_progress, open_pool)
+                return run.grade(
+                    examine, jobs, limits or Limits(), isolation or Isolation(), on_progress, open_pool
+                )
             finally:
                 remove_scratch(out)
     except OSError as error:
@@ -263,13 +269,16 @@ class _Run:
         examine: Examine | None,
         jobs: int,
         limits: Limits,
+        isolation: Isolation,
         on_progress: OnProgress,
         open_pool: OpenPool | None,
     ) -> Batch:
         todo = [one for one in self._found.handed if self._is_to_do(one)]
         if todo:
             kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + self._secret).hexdigest()[:16]}"
-            terms = Terms(examine, self._secret, kit, limits)
+            terms = Terms(examine, self._secret, kit, limits, isolation)
+            if open_pool is None and examine is None:
+                require(isolation)
             done = 0
             on_progress(done, len(todo), "")
             opened = (

@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("release")(release)
     app.add_typer(course_app)
     app.command("feedback")(feedback)
+    app.command("doctor")(doctor)
 
 
 def grade_all(
@@ -68,6 +69,26 @@ def grade_all(
             help="Examine on the workers of a Dask cluster (tcp://HOST:PORT, tls://...), not here.",
         ),
     ] = None,
+    require_isolation: Annotated[
+        str,
+        typer.Option(
+            "--require-isolation",
+            metavar="A|B|C|D",
+            help="The weakest level of isolation from students' code that will do (see grade doctor).",
+        ),
+    ] = "B",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Take any level: the same as --require-isolation D.")
+    ] = False,
+    box: Annotated[
+        str,
+        typer.Option(
+            "--box",
+            metavar="BOX",
+            help="Around the workers, for level C: bubblewrap, docker:IMAGE or apptainer:IMAGE.",
+            show_default="none",
+        ),
+    ] = "",
 ) -> None:
     """Grade a class, with public and hidden checks; go on where a run was stopped.
 
@@ -78,8 +99,13 @@ def grade_all(
         tasks, only = parse_tasks(task)
         if only is not None:
             fail("--task takes tasks (conv2d), not single checks.")
+    require_isolation = require_isolation.upper()
     with messages():
         from grader.instructor.batch import command
+        from grader.isolation import LEVELS, Isolation
+
+        if require_isolation not in LEVELS:
+            fail(f"--require-isolation takes a level, {', '.join(LEVELS)}.")
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
@@ -92,8 +118,20 @@ def grade_all(
             roster_file=roster,
             force=force,
             scheduler=scheduler,
+            isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
         )
     raise typer.Exit(status)
+
+
+def doctor() -> None:
+    """Look at this machine: which level of isolation it gives, and how to get a better one.
+
+    Exit status: 0 where it is fit for grading (level A or B), 1 where it is not.
+    """
+    with messages():
+        from grader.doctor import sections, show
+
+        raise typer.Exit(show(sections()))
 
 
 def release(

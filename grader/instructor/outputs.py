@@ -16,6 +16,7 @@ from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
 from grader.instructor.records import UNREADABLE_CHECK, has_verdict, write_whole
+from grader.isolation import enough
 from grader.outcomes import Outcome
 from grader.report import Report, TaskResult
 from grader.terminal import clean, points
@@ -47,6 +48,7 @@ class Row:
     student: str
     points: dict[str, float | None]
     status: Status
+    level: str = ""  # of isolation, "A" to "D"; "" where nothing was run
     handed_in: str = ""
     note: str = ""  # what was wrong with the submission as it was handed in
 
@@ -70,7 +72,7 @@ def row_of(student: str, report: Report | None, current: bool = True) -> Row:
         status = Status.UNREADABLE
     else:
         status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
-    return Row(student, earned, status, report.handed_in, "; ".join(report.problems))
+    return Row(student, earned, status, report.level, report.handed_in, "; ".join(report.problems))
 
 
 def _unreadable(task: TaskResult) -> bool:
@@ -78,17 +80,19 @@ def _unreadable(task: TaskResult) -> bool:
 
 
 def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`, `handed_in`, `note`.
+    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`, `isolation`,
+    `handed_in` and `note`.
 
     A student is one line: see `sheet_text`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["student", *(task.name for task in TASKS), "total", "status", "handed_in", "note"])
+    columns = ("total", "status", "isolation", "handed_in", "note")
+    writer.writerow(["student", *(task.name for task in TASKS), *columns])
     for row in rows:
         cells = [cell(row.points.get(task.name)) for task in TASKS]
-        note = sheet_text(row.note[:_NOTE_LENGTH])
-        writer.writerow([sheet_text(row.student), *cells, cell(row.total), row.status, row.handed_in, note])
+        more = (row.status, row.level, row.handed_in, sheet_text(row.note[:_NOTE_LENGTH]))
+        writer.writerow([sheet_text(row.student), *cells, cell(row.total), *more])
     write_whole(path, text.getvalue().encode())
 
 
@@ -118,11 +122,13 @@ class Summary:
         self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
         self.rows: list[Row] = []  # the first ones, to show a small class
+        self.levels: Counter[str] = Counter()  # of isolation
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
         """Count one student in."""
         self.statuses[row.status] += 1
+        self.levels[row.level] += 1
         if len(self.rows) <= _ROWS_SHOWN:
             self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
@@ -165,11 +171,24 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(line)
     if summary.failed_most:
         console.print(_failed_table(summary))
+    if weak := _weakly_isolated(summary):
+        console.print(Text(weak, style="yellow"), soft_wrap=True)
     for student, what in summary.notes:
         console.print(Text(f"{clean(student)}: {clean(what)}", style="yellow"))
     silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
     if silent:
         console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _weakly_isolated(summary: Summary) -> str:
+    """How many had a level of isolation that `grade all` takes only when told to; "" for none."""
+    weak = {
+        level: count for level, count in sorted(summary.levels.items()) if level and not enough(level, "B")
+    }
+    if not weak:
+        return ""
+    counts = " and ".join(f"{count} at level {level}" for level, count in weak.items())
+    return f"Examined with less isolation: {counts} (grade doctor says what that leaves open)."
 
 
 def _score_table(rows: Sequence[Row]) -> Table:

@@ -20,11 +20,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from grader.assignment import BY_NAME
 from grader.instructor.records import UNREADABLE_CHECK
+from grader.isolation import Isolation
 from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
 from grader.report import CheckResult, Report, TaskResult, encode
@@ -56,6 +57,7 @@ class Terms:
     secret: bytes
     kit: str
     limits: Limits
+    isolation: Isolation = field(default_factory=Isolation)
 
 
 class Pool(Protocol):
@@ -83,11 +85,14 @@ class LocalPool:
 
     def __enter__(self) -> "LocalPool":
         if _FORK and self._terms.examine is None:
-            workers = start_workers(self._terms.limits)  # imports torch while this process does, too
+            isolation = self._terms.isolation
+            workers = start_workers(
+                self._terms.limits, isolation=isolation
+            )  # imports torch while this process does, too
             from grader.examine import prepare
 
             try:
-                prepare(self._terms.limits, workers, submissions=self._submissions)
+                prepare(self._terms.limits, workers, submissions=self._submissions, isolation=isolation)
             except KitError as error:
                 raise SubmissionError(f"Nothing can be examined here: {error}.") from error
         self._start(self._processes)
@@ -192,7 +197,7 @@ def examine_one(item: Work, terms: Terms) -> bytes:
         return encode(_uniform(item, terms.kit, Outcome.MISSING, UNREADABLE_CHECK, why))
     try:
         with _watchdog(2 * terms.limits.submission + 60):
-            examine = terms.examine or _real_examine()
+            examine = terms.examine or _real_examine(terms)
             report = examine(
                 submission,
                 tasks=item.tasks,
@@ -212,9 +217,10 @@ def no_verdict(item: Work, kit: str, reason: str, where: str = "") -> bytes:
     return encode(_uniform(item, kit, Outcome.NO_VERDICT, "kit", _encodable(reason), _encodable(where)))
 
 
-def _real_examine() -> Examine:
-    from grader.examine import examine  # imports torch
+def _real_examine(terms: Terms) -> Examine:
+    from grader.examine import examine, prepare  # imports torch
 
+    prepare(terms.limits, isolation=terms.isolation)
     return examine
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from grader.assignment import BUILDS_ON, BY_NAME, TASKS
 from grader.instructor.basis import Basis
+from grader.isolation import weaker
 from grader.outcomes import Outcome
 from grader.report import SCHEMA, CheckResult, Report, TaskResult, decode
 from grader.submission import Submission
@@ -136,6 +137,7 @@ def merge(record: Report | None, report: Report, bases: Mapping[str, Basis]) -> 
         report,
         tasks=tuple(tasks[task.name] for task in TASKS if task.name in tasks),
         isolation=tuple(layer for layer in report.isolation if layer in record.isolation),
+        level=weaker(report.level, record.level),
         seconds=round(record.seconds + report.seconds, 4),
         loaded={**record.loaded, **report.loaded},
         output=report.output or record.output,

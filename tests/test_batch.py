@@ -427,6 +427,19 @@ def test_progress_counts_up_and_names_students(folder: Path, out: Path) -> None:
     assert {event[2] for event in named} == {"anna", "ben", "carl"}
 
 
+def test_without_a_terminal_a_line_a_minute_says_how_far_it_is() -> None:
+    lines = batch.ProgressLines(0.0)
+    seen = [
+        (second, line) for second in range(300) if (line := lines.line(2 * max(second - 10, 0), 2000, second))
+    ]
+    assert seen == [
+        (60, "100 of 2000 examined, some 16 min left"),
+        (120, "220 of 2000 examined, some 15 min left"),
+        (180, "340 of 2000 examined, some 14 min left"),
+        (240, "460 of 2000 examined, some 13 min left"),
+    ]
+
+
 # -- the secret
 
 

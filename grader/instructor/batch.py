@@ -13,9 +13,11 @@ import contextlib
 import difflib
 import errno
 import hashlib
+import math
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,7 @@ if sys.platform != "win32":
     import fcntl
 
 SECRET_VARIABLE = "GRADE_SECRET"
+_MINUTE = 60.0  # seconds
 
 OnProgress = Callable[[int, int, str], None]
 OpenPool = Callable[[Terms, int], Pool]
@@ -121,6 +124,7 @@ def command(
     # no thread of its own: the pool's processes are forked from this one
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not tty) as progress:
         bar = progress.add_task("starting", total=None, visible=False)
+        lines = ProgressLines(time.monotonic())
 
         def show(done: int, total: int, student: str) -> None:
             nonlocal reached
@@ -128,6 +132,8 @@ def command(
             if student:
                 progress.update(bar, description=clean(student)[:20])
             progress.update(bar, completed=done, total=total, visible=True, refresh=True)
+            if not tty and (line := lines.line(done, total, time.monotonic())):
+                console.print(Text(line))
 
         def on_cluster(terms: Terms, submissions: int) -> Pool:
             from grader.instructor.cluster.pool import ClusterPool  # imports distributed
@@ -160,6 +166,25 @@ def command(
             return 130
     _print_batch(console, batch, folder, out)
     return 1 if batch.without_verdict else 0
+
+
+class ProgressLines:
+    """How far a batch is and how long it may take, where there is no terminal: a line a minute."""
+
+    def __init__(self, now: float):
+        self._next = now + _MINUTE
+        self._begun = (now, 0)  # when the first was counted, and how many that were
+
+    def line(self, done: int, total: int, now: float) -> str:
+        """What to print now, "" for nothing. now: seconds."""
+        if self._begun[1] == 0 and done:
+            self._begun = (now, done)
+        if now < self._next or done == 0:
+            return ""
+        self._next = now + _MINUTE
+        since, first = self._begun
+        left = (now - since) / (done - first) * (total - done) if done > first else 0.0
+        return f"{done} of {total} examined" + (f", some {math.ceil(left / 60)} min left" if left else "")
 
 
 def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> None:

@@ -68,13 +68,14 @@ def collect(course: Course, sources: Sequence[Path], roster_file: Path | None = 
                 continue
             student = called if roster.people else safe_id(called)
             files = _files(one, released.read_bytes())
-            if (before := _time_of(course.submitted(student))) and one.time and before > one.time:
+            time = one.time if one.handed.handed_in else None  # a guess would cost points for lateness
+            if (before := _time_of(course.submitted(student))) and time and before > time:
                 older.append(student)
                 continue
             students.append(student)
             if files.problems:
                 problems[student] = files.problems
-            unchanged += not _write(course.submitted(student), files, one.time)
+            unchanged += not _write(course.submitted(student), files, time)
     there = set(course.students())
     missing = tuple(person.id for person in roster.people if person.id not in there)
     return Collected(tuple(students), unchanged, tuple(unknown), tuple(older), missing, problems)
@@ -145,11 +146,17 @@ def _time_of(folder: Path) -> datetime.datetime | None:
 
 
 def _write(folder: Path, files: _Files, time: datetime.datetime | None) -> bool:
-    """Replace the folder by these files; False where it holds just them already."""
+    """Replace the folder by these files; False where it holds just them already.
+
+    time: None where nobody took it down; one that the instructor put there stays as long as the files do.
+    """
     content = dict(files.content)
+    there = _content(folder)
+    if time is None:
+        there.pop("timestamp.txt", None)
     if time is not None:
         content["timestamp.txt"] = f"{time.strftime(_FORMAT)}\n".encode()
-    if _content(folder) == content:
+    if there == content:
         return False
     making = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(making, ignore_errors=True)

@@ -8,19 +8,24 @@ import io
 import os
 import stat
 import tarfile
+import tempfile
 import unicodedata
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from test_batch import run, table
 from test_course_collect import EXPORTS, METADATA, ROSTER, below, zipped
 
-from grader.instructor.classes import noted_class
+from grader.instructor.classes import find_class, noted_class
 from grader.instructor.collect import read, read_timestamp
 from grader.instructor.exports import find_export
 from grader.instructor.records import read_record
+from grader.instructor.roster import Roster
 from grader.submission import SubmissionError
 
 FILES = {f"{name}.py": b"ok\n" for name in ("layers", "lenet", "training", "transforms")}
@@ -176,6 +181,38 @@ def test_who_is_not_on_the_roster_is_graded_and_named(tmp_path: Path, out: Path,
 def test_a_single_submission_in_a_folder_is_not_taken_apart(tmp_path: Path, out: Path) -> None:
     write(tmp_path / "class" / "anna", {**below("student", FILES), "extra/notes.txt": b""})
     assert run(tmp_path / "class", out).submissions == 1
+    assert list(table(out)) == ["anna"]
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize(
+    "name",
+    ["berganna_1_10_homework.pdf", "Anna Berg_1_assignsubmission_file_homework.pdf", "Anna Berg_1_assignsubmission_file_/x.pdf",
+     "Anna Berg_1_assignsubmission_onlinetext_/onlinetext.html", "gradebook_ML1_anna_attempt_2026-05-01-12-30-00.txt"],
+)  # fmt: skip
+def test_who_handed_in_something_else_has_a_row(tmp_path: Path, out: Path, name: str, packed: bool) -> None:
+    files = {name: b"%PDF", **below("Ben_2_assignsubmission_file_", FILES)}
+    if packed:
+        (tmp_path / "class.zip").write_bytes(zipped(files))
+    else:
+        write(tmp_path / "class", files)
+    run(tmp_path / ("class.zip" if packed else "class"), out)
+    assert sorted(row["status"] for row in table(out).values()) == ["graded", "unreadable"]
+    assert "no Python file" in next(row["note"] for row in table(out).values() if row["note"])
+
+
+def test_a_text_that_was_typed_in_is_no_second_submission(tmp_path: Path, out: Path) -> None:
+    files = {
+        "Ben_2_assignsubmission_onlinetext_/onlinetext.html": b"hello",
+        **below("Ben_2_assignsubmission_file_", FILES),
+    }
+    run(write(tmp_path / "class", files), out)
+    assert [(row["total"], row["note"]) for row in table(out).values()] == [("55", "")]
+
+
+def test_folders_in_a_single_submission_are_no_students(tmp_path: Path, out: Path) -> None:
+    write(tmp_path / "class" / "anna", {**below("source", FILES), "tests/test_mine.py": b""})
+    run(tmp_path / "class", out)
     assert list(table(out)) == ["anna"]
 
 
@@ -546,3 +583,53 @@ def test_what_cannot_be_a_class_is_a_message_and_makes_no_folder(
     assert says in ran.stderr  # type: ignore[attr-defined]
     assert "Traceback" not in ran.stderr  # type: ignore[attr-defined]
     assert not (tmp_path / "results").exists()
+
+
+# -- anything at all
+
+PIECES = st.sampled_from(
+    ["anna", "Ben Berg", "_", "_12_", "345_", "LATE_", "assignsubmission_file_", "_attempt_2026-05-01-12-30-00", "/", "..", ".zip",
+     ".tar.gz", ".py", "layers", "student", "submitted", "timestamp.txt", "submission_metadata.yml", "\n", "=", "\u00e9", "e\u0301",
+     "ANNA", "x" * 200]
+)  # fmt: skip
+CONTENTS = st.sampled_from(
+    [b"", b"ok\n", METADATA, zipped({"layers.py": b"ok\n"}), b"PK\3\4 no zip", b"a: [b", b"2026-05-01"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    entries=st.lists(st.tuples(st.lists(PIECES, min_size=1, max_size=6).map("".join), CONTENTS), max_size=8),
+    bitten=st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=4),
+)
+def test_any_zip_is_a_class_or_a_message(
+    tmp_path: Path, entries: list[tuple[str, bytes]], bitten: list[tuple[int, int]]
+) -> None:
+    data = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(data, "w") as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
+        for name, content in entries:
+            archive.writestr(name, content)
+    content = bytearray(data.getvalue())
+    for position, value in bitten:
+        content[position % len(content)] = value
+    (tmp_path / "class.zip").write_bytes(content)
+    scratch = Path(tempfile.mkdtemp(dir=tmp_path))
+    try:
+        found = find_class(tmp_path / "class.zip", Roster(()), scratch)
+    except SubmissionError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert str(scratch) not in said  # but what the instructor named
+    if said:
+        return
+    assert len({one.student for one in found.handed}) == len(found.handed)
+    for one in found.handed:
+        submission = read(one)
+        assert submission.files or submission.problems
+        "".join([submission.student, *submission.problems]).encode()  # can be recorded
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "class.zip",
+        *(path.name for path in tmp_path.glob("tmp*")),
+    }

@@ -48,9 +48,10 @@ _CANVAS = re.compile(
 )
 _CANVAS_ANONYMOUS = re.compile(r"(LATE_)?anon_(?P<user>\w+?)_(?P<file>\d+)_(?P<rest>.+)", re.DOTALL)
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_(file|onlinetext)_?.*", re.DOTALL)
+_ONLINE_TEXT = re.compile(r"_\d+_assignsubmission_onlinetext_?")
 _MOODLE_FILE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_file_(?P<rest>.+)", re.DOTALL)
 _BLACKBOARD = re.compile(
-    r".+?_(?P<user>[^_]+)_attempt_(?P<time>\d{4}(-\d\d){5})(_(?P<rest>.+))?", re.IGNORECASE | re.DOTALL
+    r".+?_(?P<user>[^_]+)_attempt_(?P<time>\d{4}(-\d\d){5})(_(?P<rest>.+)|\.txt)?", re.IGNORECASE | re.DOTALL
 )
 _AGAIN = re.compile(r"-\d+(?=\.\w+$)")  # Canvas: layers-1.py is the second layers.py handed in
 _METADATA = "submission_metadata.yml"
@@ -101,7 +102,7 @@ def find_export(path: Path, scratch: Path) -> list[Found]:
     source = _Unpacked(path)
     if path.is_file():
         source = _unpack(path, scratch)
-    if (inner := _only_folder(source.folder)) != source.folder:
+    if (inner := _only_folder(source.folder, of_a_zip=path.is_file())) != source.folder:
         top = f"{inner.name}/"
         below = [(p.removeprefix(top), why) for p, why in source.refused if p.startswith(top)]
         source = _Unpacked(inner, below)
@@ -115,6 +116,11 @@ def find_export(path: Path, scratch: Path) -> list[Found]:
             raise SubmissionError(_about(str(error), source.folder, path)) from None
         folders = []
     found += [_of_folder(handed, source) for handed in folders if not _in_file_names(handed)]
+    with_files = {one.names for one in found if not _ONLINE_TEXT.search(one.handed.path.name)}
+    # Moodle: a text that was typed in, beside files
+    found = [
+        one for one in found if one.names not in with_files or not _ONLINE_TEXT.search(one.handed.path.name)
+    ]
     return sorted(found, key=lambda one: (one.names, str(one.handed.path)))
 
 
@@ -127,12 +133,17 @@ def _in_file_names(handed: Handed) -> bool:
     """Was it taken already, for the student's name in its own?"""
     if handed.kind in ("folder", "course") or handed.path.is_dir():
         return False
+    return _names_in(handed.path.name)
+
+
+def _names_in(name: str) -> bool:
+    """Is a student's name in this name of a file, as platforms put it there?"""
     patterns = (_CANVAS, _CANVAS_ANONYMOUS, _BLACKBOARD, _MOODLE_FILE)
-    return any(pattern.fullmatch(handed.path.name) for pattern in patterns)
+    return any(pattern.fullmatch(name) for pattern in patterns)
 
 
-def _only_folder(folder: Path) -> Path:
-    """The folder itself, or the only one in it: zips often hold one folder around everything.
+def _only_folder(folder: Path, of_a_zip: bool) -> Path:
+    """The folder itself, or the only one in it that is a class: zips often hold one folder around everything.
 
     A single student's own folder is no such one.
     """
@@ -144,7 +155,7 @@ def _only_folder(folder: Path) -> Path:
     names = {path.name for path in inside[0].iterdir()}
     if _METADATA in names or inside[0].name == "submitted":
         return inside[0]
-    students = [path for path in inside[0].iterdir() if path.is_dir() or kind_of(path.name)[1]]
+    students = [path for path in inside[0].iterdir() if of_a_zip and (path.is_dir() or kind_of(path.name)[1])]
     own = names & {"student", *(f"{module}.py" for module in MODULES)}
     named = any(pattern.fullmatch(name) for pattern in (_CANVAS, _MOODLE, _BLACKBOARD) for name in names)
     return inside[0] if (len(students) > 1 or named) and not own else folder
@@ -197,8 +208,8 @@ def _unpack_all(archive: zipfile.ZipFile, path: Path, unpacked: _Unpacked) -> No
             continue
         target = unpacked.folder / name
         kept = bool(last.endswith(_KEPT) or kind_of(last)[1] or last in (_METADATA, "timestamp.txt"))
-        flat_text = "/" not in name and last.endswith(".txt")  # Blackboard's says that somebody handed in
-        if why := _why_not(info, last, held, name) if kept else "":
+        why = _why_not(info, last, held, name) if kept else ""
+        if why:
             unpacked.refused.append((name, f"{why}, left out"))
             kept = False
         total += info.file_size if kept else 0
@@ -213,8 +224,8 @@ def _unpack_all(archive: zipfile.ZipFile, path: Path, unpacked: _Unpacked) -> No
                 with archive.open(info) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
                 _set_time(target, info)
-            elif flat_text:
-                target.touch()
+            elif not why and "/" not in name and _names_in(name):
+                target.touch()  # as this does, of whatever kind the file is
         except OSError as error:
             if error.errno not in _NOT_TO_BE_NAMED:
                 raise
@@ -263,8 +274,6 @@ def _by_file_name(source: _Unpacked) -> Iterator[Found]:
         names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
     for name in sorted({*names, *source.refused_names}):
         path = source.folder / name
-        if not (name.endswith((*_KEPT, ".txt")) or kind_of(name)[1]):
-            continue
         file_id, rest = 0, ""
         if match := _BLACKBOARD.fullmatch(name):
             key: tuple[str, ...] = (match["user"], match["time"])  # each attempt is a submission of its own

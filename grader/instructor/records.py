@@ -157,6 +157,8 @@ def brought_up(record: Report, submission: Submission, points: Mapping[str, floa
         return points.get(check.id, check.points)
 
     def today(task: TaskResult) -> TaskResult:
+        if all(worth(check) == check.points for check in task.checks):
+            return task
         checks = tuple(replace(check, points=worth(check)) for check in task.checks)
         return replace(task, checks=checks, points=sum(check.points for check in checks))
 

@@ -481,8 +481,16 @@ def test_a_folder_of_too_many_files_is_cut(
     assert "more than 50 files: the rest is left out" in note(out, "anna")
 
 
-def test_a_broken_platforms_zip_is_a_message_and_leaves_nothing(tmp_path: Path, out: Path) -> None:
-    (tmp_path / "class.zip").write_bytes(zipped(below("anna", FILES))[:-40])
+def not_in_utf8() -> bytes:
+    """A zip that says that a name is UTF-8, which it is not."""
+    return zipped({"é/layers.py": b"ok\n"}).replace("é".encode(), b"\x80\x80")
+
+
+@pytest.mark.parametrize("data", [zipped(below("anna", FILES))[:-40], not_in_utf8(), b"PK", b""])
+def test_a_broken_platforms_zip_is_a_message_and_leaves_nothing(
+    tmp_path: Path, out: Path, data: bytes
+) -> None:
+    (tmp_path / "class.zip").write_bytes(data)
     with pytest.raises(SubmissionError, match=r"class\.zip cannot be read .* download it again"):
         run(tmp_path / "class.zip", out)
     assert not (out / ".unpacked").exists()

@@ -175,11 +175,15 @@ def _unpack(path: Path, scratch: Path) -> _Unpacked:
                     f"{path} has more than {10 * MAX_ENTRIES:,} entries: unpack it yourself, and name the folder."
                 )
             _unpack_all(archive, path, unpacked)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise SubmissionError(f"{path} cannot be read ({error}): download it again.") from error
+    except SubmissionError:
+        raise
     except OSError as error:
         raise SubmissionError(
-            f"{path} cannot be unpacked: {error.strerror or error} ({error.filename})."
+            f"{path} cannot be unpacked: {error.strerror or error} ({error.filename or path})."
+        ) from error
+    except Exception as error:  # the library raises whatever it trips over in bytes that lie
+        raise SubmissionError(
+            f"{path} cannot be read ({_short(str(error)) or type(error).__name__}): download it again."
         ) from error
     return unpacked
 

@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+import cluster
 import course as our_course
 import memory
 import nbgrader_course
@@ -41,6 +42,7 @@ JOBS = 2
 CLASS = 100
 STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
+CLUSTER_ROUNDS = 3
 LARGE, RECORDS = 400, 500
 BESIDE = 10  # students from submissions to feedback, beside nbgrader
 SCALE = (10, 100, 1_000, 2_000)
@@ -466,6 +468,47 @@ def _course(folder: Path, students: range) -> Path:
     return submissions
 
 
+def measure_cluster(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    samples.write_class(folder, range(CLASS))
+    fresh = itertools.count()
+
+    def grade_all(*options: str) -> float:
+        out = scratch / f"results{next(fresh)}"
+        return run_grade("all", folder, "--out", out, *options) / CLASS
+
+    local: list[float] = []
+    first: list[float] = []
+    again: list[float] = []
+    for _ in range(CLUSTER_ROUNDS):
+        local.append(grade_all("--jobs", str(JOBS)))
+        with cluster.started((JOBS,)) as address:
+            first.append(grade_all("--scheduler", address))
+            again.append(grade_all("--scheduler", address))
+    alone, fresh_worker, warm_worker = (Times(tuple(found)) for found in (local, first, again))
+    cold, warm = alone.over(fresh_worker), alone.over(warm_worker)
+    return [
+        Section(
+            "A class on a Dask cluster of the same two cores",
+            f"Wall time for each of {CLASS} submissions, from nothing, start of `grade` included; {CLUSTER_ROUNDS}"
+            " rounds. Scheduler, workers and `grade all` share the two cores. A worker that was just started"
+            " imports torch and collects the checks within the time, as the local pool does.",
+            (
+                f"grade all CLASS --out FRESH --jobs {JOBS}",
+                "dask scheduler; dask worker tcp://127.0.0.1:PORT --nthreads 2",
+                "grade all CLASS --out FRESH --scheduler tcp://127.0.0.1:PORT",
+            ),
+            (
+                Row(f"local pool, {JOBS} jobs", alone.text(" s", 3)),
+                Row(f"a Dask worker of {JOBS} threads, just started", fresh_worker.text(" s", 3)),
+                Row("the same worker, a second time", warm_worker.text(" s", 3)),
+                at_least("throughput, just started / local pool", cold.median, 0.8, cold.text()),
+                Row("throughput, a second time / local pool", warm.text()),
+            ),
+        )
+    ]
+
+
 def measure_help(scratch: Path) -> list[Section]:
     times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
     return [
@@ -551,6 +594,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "scale": measure_scale,
     "jobs": measure_jobs,
     "course": measure_course,
+    "cluster": measure_cluster,
     "training": measure_training,
 }
 

@@ -432,6 +432,17 @@ def test_what_is_refused_in_a_platforms_zip_is_in_the_students_row(
     assert not list(tmp_path.rglob("evil.py"))
 
 
+def test_an_entry_that_is_broken_and_cannot_be_named_stops_nobody(tmp_path: Path, out: Path) -> None:
+    name = f"anna/{'x' * 300}.py"
+    data = zipped({**below("anna", FILES), **below("ben", FILES), name: b"1"})
+    start = data.rfind(b"PK\3\4")
+    assert name.encode() in data[start:]
+    (tmp_path / "class.zip").write_bytes(data[:start] + b"XX" + data[start + 2 :])
+    run(tmp_path / "class.zip", out)
+    assert {student: row["total"] for student, row in table(out).items()} == {"anna": "55", "ben": "55"}
+    assert "cannot be read" in note(out, "anna")
+
+
 def test_a_student_whose_only_file_is_refused_has_a_row(tmp_path: Path, out: Path) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:

@@ -16,6 +16,7 @@ Moodle's zips are those of the download (`lib/content_zipper.rb`; `zip_writer.ph
 archive are the student's.
 """
 
+import contextlib
 import datetime
 import errno
 import os
@@ -235,7 +236,8 @@ def _unpack_all(archive: zipfile.ZipFile, path: Path, unpacked: _Unpacked) -> No
                 raise
             unpacked.refused.append((name, f"it cannot be unpacked ({error.strerror}), left out"))
         except Exception as error:  # the library raises whatever it trips over in bytes that lie
-            target.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                target.unlink()
             why = _short(str(error)) or type(error).__name__
             unpacked.refused.append((name, f"it cannot be read ({why}), left out"))
 

@@ -196,6 +196,8 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
     print_summary(console, batch.summary)
     if batch.moved is not None:
         changes.print_changes(console, batch.moved)
+        if batch.moved:
+            console.print(Text(f"Who moved: {out / changes.CSV_FILE}"), soft_wrap=True)
     if batch.unknown:
         shown = ", ".join(clean(student) for student in batch.unknown[:5])
         more = f" and {len(batch.unknown) - 5} more" if len(batch.unknown) > 5 else ""
@@ -234,11 +236,12 @@ def grade_all(
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
-    tasks, students: only these (None: all); roster_file: who is in the class; force: also what a record answers. on_progress is called
-    with the number done, the number to do and the student just done ("" where only time has passed).
-    examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number
-    of submissions, what examines them; without it `jobs` processes of this machine do. Raises `SubmissionError` where nothing
-    can be graded at all; a KeyboardInterrupt leaves the finished records behind.
+    folder: of a folder or archive for each student, a platform's zip, or a course. tasks, students: only these
+    (None: all). roster_file: who is in the class; kept in `out`. force: also what a record answers. on_progress is
+    called with the number done, the number to do and the student just done ("" where only time has passed).
+    examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
+    submissions, what examines them; without it `jobs` processes of this machine do. Raises `SubmissionError` where
+    nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
     check_source(folder)

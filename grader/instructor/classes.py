@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ def check_source(source: Path) -> None:
         raise SubmissionError(
             f"There is no folder {source}. Name the one that holds a folder or a .zip for each student, or a"
             " platform's zip."
+        )
+    if source.is_dir() and not os.access(source, os.R_OK | os.X_OK):
+        raise SubmissionError(
+            f"{source} may not be read (permission denied). Give yourself the right to: chmod u+rx {source}"
         )
     if source.is_file() and not source.name.lower().endswith(".zip"):
         raise SubmissionError(

@@ -103,7 +103,11 @@ def find_export(path: Path, scratch: Path) -> list[Found]:
     source = _Unpacked(path)
     if path.is_file():
         source = _unpack(path, scratch)
-    if (inner := _only_folder(source.folder, of_a_zip=path.is_file())) != source.folder:
+    try:
+        inner = _only_folder(source.folder, of_a_zip=path.is_file())
+    except OSError:  # what may not be read is no class
+        inner = source.folder
+    if inner != source.folder:
         top = f"{inner.name}/"
         below = [(p.removeprefix(top), why) for p, why in source.refused if p.startswith(top)]
         source = _Unpacked(inner, below)
@@ -328,13 +332,12 @@ def _by_file_name(source: _Unpacked) -> Iterator[Found]:
 def _of_folder(handed: Handed, source: _Unpacked) -> Found:
     """A folder or an archive for a student; Moodle's tell a name and a number."""
     top = handed.path.relative_to(source.folder).parts[0] if handed.kind != "course" else ""
-    names: tuple[str, ...] = (handed.student,)
-    if handed.path.name == handed.student or handed.kind == "folder":
-        names = (handed.student,)
-    else:
-        names = (handed.student, printable(kind_of(handed.path.name)[0]), handed.student)
+    # of two archives of one name each has its whole name, which no roster knows
+    names: tuple[str, ...] = (handed.student, printable(kind_of(handed.path.name)[0]), handed.student)
     if match := _MOODLE.fullmatch(handed.student):
         names = (match["user"], match["name"])
+    elif handed.path.is_dir():
+        names = (handed.student,)
     inner = replace(_inner(handed), notes=(*handed.notes, *map(printable, source.notes(top))))
     if inner.handed_in:
         return Found(names, inner, datetime.datetime.fromisoformat(inner.handed_in).replace(tzinfo=None))

@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ pytest.importorskip("distributed")
 if sys.platform != "linux":
     pytest.skip("workers run on Linux", allow_module_level=True)
 
+from grader.instructor.cluster import on_worker
 from grader.instructor.cluster.pool import ClusterPool
 
 DASK = str(Path(sys.executable).parent / "dask")
@@ -72,14 +75,15 @@ class Dask:
         return "".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
 
     def stop(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.terminate()
-        for process in (*self.workers, self.scheduler):
-            try:
-                process.wait(3)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for group in (self.workers, [self.scheduler]):  # workers take their leave of it
+            for process in group:
+                process.terminate()
+            for process in group:
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def _start(self, command: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(self._file)]
@@ -222,6 +226,7 @@ def test_an_examiner_that_ends_costs_its_own_submission_alone(three: Dask, tmp_p
 # -- workers that go and come
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_costs_no_submission(
     start_dask: Callable[..., Dask], tmp_path: Path
 ) -> None:
@@ -239,6 +244,7 @@ def test_a_worker_killed_in_the_middle_costs_no_submission(
     assert dask.workers[0].poll() is not None
 
 
+@pytest.mark.slow
 def test_a_submission_that_kills_workers_ends_without_a_verdict(
     start_dask: Callable[..., Dask], tmp_path: Path
 ) -> None:
@@ -250,6 +256,7 @@ def test_a_submission_that_kills_workers_ends_without_a_verdict(
     assert "2 workers died while they had it" in result.summary.notes[0][1]
 
 
+@pytest.mark.slow
 def test_workers_that_join_later_are_used(start_dask: Callable[..., Dask], tmp_path: Path) -> None:
     dask = start_dask(0)
     folder = class_of(tmp_path, **many("sleep 0.5", 20))
@@ -293,6 +300,7 @@ def students_kit(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "why"),
     [(another_kit, "it has another kit: kit 0.1.0, python 3."), (students_kit, "it has no instructor's kit")],
@@ -384,6 +392,7 @@ def records(out: Path) -> list[Path]:
     return list((out / "records").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_frees_the_workers(three: Dask, tmp_path: Path) -> None:
     folder = class_of(tmp_path, **many("sleep 0.3", 60))
     out = tmp_path / "out"
@@ -401,6 +410,7 @@ def test_ctrl_c_keeps_what_is_finished_and_frees_the_workers(three: Dask, tmp_pa
     assert again.without_verdict == ()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_lost_is_said_and_what_is_finished_is_kept(
     start_dask: Callable[..., Dask], tmp_path: Path
 ) -> None:
@@ -421,6 +431,7 @@ def test_a_scheduler_that_is_lost_is_said_and_what_is_finished_is_kept(
     assert {path: path.read_bytes() for path in kept} == kept
 
 
+@pytest.mark.slow
 def test_programs_end_with_their_worker(start_dask: Callable[..., Dask], tmp_path: Path) -> None:
     dask = start_dask(1, "--no-nanny")
     run(dask.address, class_of(tmp_path, anna="ok"), tmp_path / "out")
@@ -429,6 +440,18 @@ def test_programs_end_with_their_worker(start_dask: Callable[..., Dask], tmp_pat
     dask.workers[0].kill()
     dask.workers[0].wait()
     wait_for(lambda: not Path(f"/proc/{examiner}").exists(), 10)
+
+
+def test_programs_that_nobody_asks_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_worker, "IDLE", 0.3)
+    ours, theirs = Pipe()
+    forgotten = threading.Event()
+    programs = on_worker.Programs(lambda: ours, forgotten.set)
+    theirs.send_bytes(b"answer")
+    assert programs.ask(lambda program: program.recv_bytes()) == b"answer"
+    assert forgotten.wait(10)
+    with pytest.raises(EOFError):
+        theirs.recv_bytes()
 
 
 # -- for real

@@ -139,11 +139,11 @@ class LocalPool:
                 self._start(self._processes)
 
     def _alone(self, item: Work) -> bytes:
-        self._start(1)
-        try:
-            return self._submit(item).result()
-        except BrokenProcessPool:
-            return no_verdict(item, self._terms.kit, ENDED_TWICE)
+        for _ in range(2):  # it may not even have begun when the pool broke
+            self._start(1)
+            with contextlib.suppress(BrokenProcessPool):
+                return self._submit(item).result()
+        return no_verdict(item, self._terms.kit, ENDED_TWICE)
 
     def _submit(self, item: Work) -> Future[bytes]:
         assert self._executor is not None

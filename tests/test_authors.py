@@ -137,7 +137,7 @@ def test_what_does_not_hold_is_named_with_what_to_do(copy: Path, run: Run) -> No
     rewrite(
         copy / "grader/checks/public/test_layers.py", '@check("relu", points=0.5)', '@check("relu", points=1)'
     )
-    rewrite(copy / "solutions/layers.py", "return x.clamp(min=0)", "return x.clamp(min=0) * 1")
+    rewrite(copy / "solutions/layers.py", "return x.clamp(min=0)", "return x.clamp_min(0)")
     rewrite(copy / "solutions/layers.py", "`max(0, x)` of each element", "The larger of 0 and x")
     rewrite(
         copy / "grader/instructor/mistakes.py",

@@ -116,6 +116,17 @@ def check(
     raise typer.Exit(status)
 
 
+def doctor() -> None:
+    """Look at this machine: which level of isolation it gives, and how to get a better one.
+
+    Exit status: 0 where it is fit for grading (level A or B), 1 where it is not.
+    """
+    with messages():
+        from grader.doctor import doctor as command
+
+        raise typer.Exit(command())
+
+
 app.command()(reproduce)
 
 
@@ -127,4 +138,6 @@ def _default_folder() -> Path:
 if importlib.util.find_spec("grader.instructor") is not None:  # not in a student's kit
     from grader.instructor.commands import add_commands
 
-    add_commands(app)
+    add_commands(app)  # with a `doctor` that looks at more
+else:
+    app.command()(doctor)

@@ -62,6 +62,10 @@ def print_report(console: Console, report: Report, again: str) -> None:
         for line in lines[:10]:
             console.print(Text(f"  {line[:200]}", style="dim"))
     print_total(console, report)
+    if report.level:
+        console.print(
+            Text(f"Your code ran at isolation level {report.level} (see grade doctor).", style="dim")
+        )
 
 
 def _table(console: Console, report: Report) -> Table:

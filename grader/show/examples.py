@@ -19,8 +19,8 @@ from grader.reference import Experiment, Reference
 
 FIRST = 7  # the test digit that the pictures of single images show
 CLASSES = 10
-TARGET = 0.85  # of the short `fit`
-_DIGITS = {"train": 256, "test": 120}
+TARGET, RATE, EPOCHS = 0.66, 0.02, 15  # of the short `fit`: no rounding error decides when it stops
+_DIGITS = {"train": 400, "test": 120}
 _SHOWN = 6  # images of `with_negatives`
 
 
@@ -124,7 +124,7 @@ def _curves(name: str, *options: dict[str, float]) -> Callable[[Digits], Example
 
 def _softmax(digits: Digits) -> Example:
     logits, factors = torch.tensor([2.0, 1.0, 0.0, -1.0]), torch.tensor([0.0, 1.0, 3.0, 100.0, 5000.0])
-    x = factors[:, None] * logits
+    x = factors[:, None] * logits + 0.0  # no -0
     return Example({"x": x}, lambda s: {"probabilities": s.softmax(x)}, atol=1e-3)
 
 
@@ -176,11 +176,11 @@ def _six_filters() -> Tensor:
 def _train_epoch(digits: Digits) -> Example:
     batches = _batches(*digits["train"], 48)
     weights = {"weight": torch.zeros(CLASSES, 14 * 14)}
-    parts = {"(loss, accuracy)": "results", "weights": "weights"}
+    parts = ("(loss, accuracy)", "weights")
 
     def experiment(s: Any) -> dict[str, Any]:
         run = s.probes.run_train_epoch(s.train_epoch, "LinearNet", weights, batches, 0.2)
-        return {name: run[part] for part, name in parts.items()}
+        return {part: run[part] for part in parts}
 
     return Example({"sizes": [len(labels) for _, labels in batches]}, experiment, atol=LEARNT)
 
@@ -188,7 +188,7 @@ def _train_epoch(digits: Digits) -> Example:
 def _evaluate(digits: Digits) -> Example:
     images, labels = digits["test"]
     batches = list(zip(_small(images).split((50, 50, 20)), labels.split((50, 50, 20)), strict=True))
-    weight = _mean_digits(digits)
+    weight = _regression(digits)
     predicted = torch.cat([(x.flatten(1) @ weight.T).argmax(1) for x, _ in batches])
     shares = [
         float((found == true).float().mean())
@@ -203,12 +203,11 @@ def _evaluate(digits: Digits) -> Example:
     return Example(inputs, experiment)
 
 
-def _mean_digits(digits: Digits) -> Tensor:
-    """A classifier that needs no training: each class's mean image, less that of all."""
-    images, labels = _small(digits["train"][0]).flatten(1), digits["train"][1]
-    means = torch.stack([images[labels == label].mean(0) for label in range(CLASSES)])
-    means = means - means.mean(0)
-    return means / means.norm(dim=1, keepdim=True)
+def _regression(digits: Digits) -> Tensor:
+    """A classifier that needs no training, `(10, 196)`: ridge regression on the labels, in closed form."""
+    x = _small(digits["train"][0]).flatten(1).double()
+    y = torch.nn.functional.one_hot(digits["train"][1], CLASSES).double() - 1 / CLASSES
+    return torch.linalg.solve(x.T @ x + torch.eye(x.shape[1], dtype=x.dtype), x.T @ y).T.float()
 
 
 def _fit(digits: Digits) -> Example:
@@ -218,7 +217,7 @@ def _fit(digits: Digits) -> Example:
 
     def experiment(s: Any) -> dict[str, Any]:
         run = s.probes.run_fit(
-            s.fit, weights, train, test, True, lr=0.004, max_epochs=15, target_accuracy=TARGET
+            s.fit, weights, train, test, True, lr=RATE, max_epochs=EPOCHS, target_accuracy=TARGET
         )
         trained = run["weights"]["weight"]
         calls = [call[0] for call in run["(epoch, lengths of the history's lists) of each on_epoch call"]]

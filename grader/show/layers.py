@@ -106,13 +106,22 @@ def activation(seen: Seen, figure: Figure) -> None:
             panels.cross(axes)
             panels.curve(axes, x, wanted, seen.got.get(part))
             title(axes, part)
-            room = 0.15 * float(wanted.max() - wanted.min())
-            axes.set_ylim(float(wanted.min()) - room, float(wanted.max()) + room)
+            axes.set_ylim(*_range(wanted, seen.got.get(part)))
             axes.set_xlim(-4, 4)
             if part not in seen.got and absent(seen, part):
                 _note(axes, absent(seen, part))
     grid[0, 0].legend(frameon=False, loc="upper left", handlelength=3)
     _far(grid[-1, 1], seen)
+
+
+def _range(wanted: Tensor, got: Tensor | None) -> tuple[float, float]:
+    """Lowest and highest value that is shown: the wanted ones, and of yours what is not far from them."""
+    low, high = float(wanted.min()), float(wanted.max())
+    span = high - low
+    if got is not None and bool((shown := got[torch.isfinite(got)]).numel()):
+        low = min(low, max(float(shown.min()), low - 1.5 * span))
+        high = max(high, min(float(shown.max()), high + 1.5 * span))
+    return low - 0.15 * span, high + 0.15 * span
 
 
 def _far(axes: Axes, seen: Seen) -> None:
@@ -127,9 +136,9 @@ def _far(axes: Axes, seen: Seen) -> None:
             )
 
 
-def _note(axes: Axes, text: str) -> None:
+def _note(axes: Axes, text: str, height: float = 0.05) -> None:
     axes.text(
-        0.97, 0.05, panels._clipped(text, 6, 34), ha="right", va="bottom", size=10, color=ORANGE,
+        0.97, height, panels._clipped(text, 6, 34), ha="right", va="bottom", size=10, color=ORANGE,
         transform=axes.transAxes, parse_math=False,
     )  # fmt: skip
 
@@ -182,7 +191,7 @@ def _note_across(figure: Figure, text: str) -> None:
 def cross_entropy(seen: Seen, figure: Figure) -> None:
     """The loss while the target's logit grows, and the gradient of a small batch."""
     panels.frame(figure, seen, (11, 5.0))
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    left, right = panels.parts(figure, 1, 2, width_ratios=(1, 1.15))
     axes = left.subplots()
     losses = seen.got.get("losses")
     panels.cross(axes)
@@ -196,7 +205,7 @@ def cross_entropy(seen: Seen, figure: Figure) -> None:
     axes.set(xlabel=axes.get_xlabel() or "z, the logit of the target", ylim=(-0.8, 12), xlim=(-10, 10))
     axes.legend(frameon=False, loc="upper right", handlelength=3)
     if losses is None and absent(seen, "losses"):
-        _note(axes, absent(seen, "losses"))
+        _note(axes, absent(seen, "losses"), height=0.3)
     huge = seen.wanted["huge"]
     words = f"logits times 1000: wanted {word(huge)}"
     if "huge" in seen.got:

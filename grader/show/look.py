@@ -56,6 +56,7 @@ def look(
 
 def _look(task: str, examination: Examination, reference: Reference) -> Seen:
     example = example_of(task, reference)
+    inputs = plain(example.inputs)  # copies: a known mistake may change them
     student = Student(lambda: examination.worker(BY_NAME[task]))
     wanted = reference.wanted(key_of(task), example.experiment)
     try:
@@ -66,18 +67,23 @@ def _look(task: str, examination: Examination, reference: Reference) -> Seen:
         if found.outcome is Outcome.FORBIDDEN:
             diagnosis = f"Write it from ordinary operations: {INSTEAD[BY_NAME[task].bans]}"
         return Seen(
-            task, example.inputs, wanted, {}, dict.fromkeys(wanted, found.message), {},
+            task, inputs, wanted, {}, dict.fromkeys(wanted, found.message), {},
             found.outcome, found.message, diagnosis, found.location,
         )  # fmt: skip
     except Exception as error:  # the result does not fit what the example does with it
         message = f"the result cannot be used as the task says: {error}"
         problems = dict.fromkeys(wanted, message)
-        return Seen(task, example.inputs, wanted, {}, problems, {}, Outcome.FAILED, message)
-    return _compared(task, example, got, wanted, reference)
+        return Seen(task, inputs, wanted, {}, problems, {}, Outcome.FAILED, message)
+    return _compared(task, example, inputs, got, wanted, reference)
 
 
 def _compared(
-    task: str, example: Example, got: dict[str, Any], wanted: dict[str, Any], reference: Reference
+    task: str,
+    example: Example,
+    inputs: dict[str, Any],
+    got: dict[str, Any],
+    wanted: dict[str, Any],
+    reference: Reference,
 ) -> Seen:
     fitting, problems, first = {}, {}, ""
     for part, value in wanted.items():
@@ -90,7 +96,7 @@ def _compared(
             first = f"{part}: {found.text}"
     diagnosis = _diagnosis(task, example, got, wanted, reference) if first else ""
     outcome = Outcome.FAILED if first else Outcome.PASSED
-    return Seen(task, example.inputs, wanted, fitting, problems, got, outcome, first, diagnosis)
+    return Seen(task, inputs, wanted, fitting, problems, got, outcome, first, diagnosis)
 
 
 def _diagnosis(

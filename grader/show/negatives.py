@@ -49,7 +49,7 @@ def mean_and_std(seen: Seen, figure: Figure) -> None:
     """Some of the images, and each channel's histogram with mean and deviation."""
     panels.frame(figure, seen, (11, 5.0))
     images = seen.inputs["images"]
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.7))
+    left, right = panels.parts(figure, 1, 2, width_ratios=(1, 1.7))
     axes = left.subplots()
     sheet = torch.cat([torch.cat(list(images[4 * k : 4 * k + 4]), dim=2) for k in range(5)], dim=1)
     axes.imshow(sheet.permute(1, 2, 0).numpy())
@@ -62,22 +62,25 @@ def mean_and_std(seen: Seen, figure: Figure) -> None:
         values = images[:, channel].double().flatten() / 255
         axes.hist(values.numpy(), bins=40, range=(0, 1), color="#dddddd")
         top = axes.get_ylim()[1]
-        words = [_spread(axes, "wanted", *(float(value[channel]) for value in wanted), 0.72 * top)]
+        words = [_spread(axes, "wanted", wanted, channel, 0.45 * top)]
         if got is not None:
-            words.append(_spread(axes, "yours", *(float(value[channel]) for value in got), 0.38 * top))
+            words.append(_spread(axes, "yours", got, channel, 0.18 * top))
         axes.set(yticks=[], ylabel=f"channel {channel}", xlim=(-0.35, 1.05))
         axes.text(
-            0.99, 0.92, "\n".join(words), ha="right", va="top", transform=axes.transAxes, size=10.5
+            0.99, 0.97, "\n".join(words), ha="right", va="top", transform=axes.transAxes, size=10.5
         )  # fmt: skip
-    grid[2].set_xlabel("grey value, 0 to 1; the bars reach one deviation to both sides of the mean", size=10.5)
+    grid[2].set_xlabel(
+        "grey value, 0 to 1; the bars reach one deviation to both sides of the mean", size=10.5
+    )
     if got is None and absent(seen, "(mean, std)"):
         grid[0].set_title(
             panels._clipped(f"yours: {absent(seen, '(mean, std)')}", 3, 70), color=ORANGE, parse_math=False
         )
 
 
-def _spread(axes: Axes, whose: str, mean: float, deviation: float, height: float) -> str:
+def _spread(axes: Axes, whose: str, result: tuple[Tensor, Tensor], channel: int, height: float) -> str:
     """A bar from mean - deviation to mean + deviation where it is in the picture; its numbers as text."""
+    mean, deviation = (float(values[channel]) for values in result)
     style: dict[str, Any] = (
         {"color": BLUE, "marker": "o", "linestyle": "-"}
         if whose == "wanted"
@@ -114,10 +117,11 @@ def with_negatives(seen: Seen, figure: Figure) -> None:
                 0.5, 0.3, panels._clipped(absent(seen, "result"), 4, 80), ha="center", va="top", color=ORANGE,
                 parse_math=False,
             )  # fmt: skip
-    grid[0, 6].text(
+    words = grid[0, 6].text(
         0, 0.5, "the number above an image is its label;\nanother order than the wanted one is right, too",
         transform=grid[0, 6].transAxes, va="center", size=10.5, color="#222222",
     )  # fmt: skip
+    words.set_in_layout(False)
 
 
 def _truth(images: Tensor, labels: Tensor) -> list[tuple[Tensor, int]]:
@@ -126,7 +130,9 @@ def _truth(images: Tensor, labels: Tensor) -> list[tuple[Tensor, int]]:
     return list(zip(both, [*labels.tolist(), *labels.tolist()], strict=True))
 
 
-def _row(row: Any, result: tuple[Tensor, Tensor], truth: list[tuple[Tensor, int]], name: str, color: str) -> None:
+def _row(
+    row: Any, result: tuple[Tensor, Tensor], truth: list[tuple[Tensor, int]], name: str, color: str
+) -> None:
     images, labels = result
     for axes, shown, label in zip(row, images, labels.tolist(), strict=False):
         known = [right for image, right in truth if torch.allclose(shown, image, atol=1e-4)]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from grader.show import panels
-from grader.show.examples import CLASSES, TARGET
+from grader.show.examples import CLASSES, EPOCHS, RATE, TARGET
 from grader.show.layers import _bars
 from grader.show.look import Seen
 from grader.show.panels import BLUE, GREY, ORANGE, absent, empty, title, word
@@ -18,7 +18,7 @@ from grader.show.panels import BLUE, GREY, ORANGE, absent, empty, title, word
 def lenet5(seen: Seen, figure: Figure) -> None:
     """A digit's six feature maps after conv1, and its logits, with the same weights in both networks."""
     panels.frame(figure, seen, (11, 6.4))
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    top, bottom = panels.parts(figure, 2, 1, height_ratios=(1.25, 1))
     grid = top.subplots(2, 7)
     panels.image(grid[0, 0], seen.inputs["x"][0, 0])
     title(grid[0, 0], "x")
@@ -100,7 +100,8 @@ def train_epoch(seen: Seen, figure: Figure) -> None:
             color=ORANGE, parse_math=False,
         )  # fmt: skip
     loss, accuracy = seen.wanted["(loss, accuracy)"]
-    words = f"weights of each digit after one epoch in batches of {', '.join(map(str, seen.inputs['sizes']))}\n"
+    sizes = seen.inputs["sizes"]
+    words = f"weights of each digit after one epoch: {len(sizes)} batches of {sizes[0]}, the last one of {sizes[-1]}\n"
     words += f"wanted: loss {loss:.4f}, accuracy {accuracy:.4f}"
     if "(loss, accuracy)" in seen.got:
         words += "     yours: loss {}, accuracy {}".format(*map(word, seen.got["(loss, accuracy)"]))
@@ -123,7 +124,7 @@ def evaluate(seen: Seen, figure: Figure) -> None:
     start = 0.0
     for size, share in zip(seen.inputs["sizes"], seen.inputs["shares"], strict=True):
         right.bar(start, share, size, align="edge", color="#d3e7f3", edgecolor=GREY)
-        right.text(start + size / 2, 0.02, f"{size} images", ha="center", va="bottom", size=10)
+        right.text(start + size / 2, 0.02, f"{size}\nimages", ha="center", va="bottom", size=10)
         start += size
     wanted = seen.wanted["accuracy"]
     right.axhline(wanted, **{**panels.WANTED, "label": f"wanted {word(wanted)}"})
@@ -161,16 +162,16 @@ def fit(seen: Seen, figure: Figure) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     wanted = seen.wanted["test_accuracy"]
     left.axhline(TARGET, color="#222222", linestyle=":", linewidth=1.6)
-    left.text(0.6, TARGET + 0.012, f"target_accuracy={TARGET:g}", size=10, va="bottom")
+    left.text(EPOCHS + 0.4, TARGET + 0.012, f"target_accuracy={TARGET:g}", size=10, ha="right", va="bottom")
     left.plot(range(1, len(wanted) + 1), wanted, marker="o", **panels.WANTED)
     got = _accuracies(seen.raw.get("test_accuracy"))
     if got:
         left.plot(range(1, len(got) + 1), got, marker="s", **panels.YOURS)
     elif absent(seen, "test_accuracy"):
         left.set_xlabel(panels._clipped(f"yours: {absent(seen, 'test_accuracy')}", 4, 60), parse_math=False)
-    left.set(ylim=(0, 1.02), xlim=(0.5, 15.5), ylabel="test accuracy", xticks=range(1, 16, 2))
-    left.set_xlabel(left.get_xlabel() or "epoch (max_epochs=15)")
-    title(left, "fit(..., lr=0.004, max_epochs=15)")
+    left.set(ylim=(0, 1.02), xlim=(0.5, EPOCHS + 0.5), ylabel="test accuracy", xticks=range(1, EPOCHS + 1, 2))
+    left.set_xlabel(left.get_xlabel() or "epoch")
+    title(left, f"fit(..., lr={RATE:g}, max_epochs={EPOCHS})")
     left.legend(frameon=False, loc="lower right", handlelength=3)
     labels = seen.inputs["labels"]
     mine = seen.got.get("predicted")

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from grader.outcomes import Outcome
@@ -24,7 +25,7 @@ BLUE, ORANGE = "#0072b2", "#d55e00"
 PALE_BLUE, PALE_ORANGE = "#d3e7f3", "#fae0cf"
 BROKEN = "#cc79a7"  # a pixel that is NaN or infinite
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib's rcParams
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.titlesize": 11.5,
@@ -34,8 +35,8 @@ STYLE = {
     "text.color": BLACK,
     "savefig.facecolor": "white",
 }
-WANTED = {"color": BLUE, "linestyle": "-", "linewidth": 4.5, "alpha": 0.55, "label": "wanted"}
-YOURS = {"color": ORANGE, "linestyle": (0, (3, 1.6)), "linewidth": 2.2, "label": "yours"}
+WANTED: dict[str, Any] = {"color": BLUE, "linestyle": "-", "linewidth": 4.5, "alpha": 0.55, "label": "wanted"}
+YOURS: dict[str, Any] = {"color": ORANGE, "linestyle": (0, (3, 1.6)), "linewidth": 2.2, "label": "yours"}
 
 _HEADINGS = {
     Outcome.PASSED: "✓ yours is what is wanted",
@@ -48,8 +49,8 @@ _HEADINGS = {
     Outcome.FORBIDDEN: "✗ your code uses the finished operation; this is what it should do",
 }
 _LINE = 105  # characters below a picture
-_SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#ffffff", ORANGE])
-_SIGNED.set_bad(BROKEN)
+_SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#ffffff", ORANGE]).with_extremes(bad=BROKEN)
+_GREY = colormaps["gray"].with_extremes(bad=BROKEN)
 
 
 def frame(figure: Figure, seen: Seen, size: tuple[float, float]) -> None:
@@ -74,6 +75,11 @@ def _clipped(text: str, lines: int, width: int = _LINE) -> str:
     return "\n".join(textwrap.wrap(shown, width, max_lines=lines, placeholder=" ...", break_long_words=True))
 
 
+def parts(figure: Figure, rows: int, columns: int, **ratios: Any) -> list[SubFigure]:
+    """Parts of a figure that are laid out each for itself."""
+    return list(figure.subfigures(rows, columns, squeeze=False, **ratios).flat)
+
+
 def title(axes: Axes, text: str, color: str = BLACK) -> None:
     axes.set_title(text, color=color, parse_math=False)
 
@@ -91,7 +97,8 @@ def empty(axes: Axes, text: str, heading: str = "yours") -> None:
     bare(axes)
     axes.set_facecolor("#f7f7f7")
     # a panel holds some 9 characters an inch at this size
-    width = max(14, int(9.5 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()))
+    inches = axes.get_window_extent().width / axes.figure.dpi
+    width = max(14, int(9.5 * inches))
     words = axes.text(
         0.5, 0.5, _clipped(text, 9, min(width, 60)), ha="center", va="center", size=10,
         transform=axes.transAxes, parse_math=False,
@@ -113,20 +120,12 @@ def image(axes: Axes, values: Tensor, low: float = 0.0, high: float = 1.0) -> No
     signed = low < 0
     axes.imshow(
         shown.masked_fill(broken, math.nan).numpy(),
-        cmap=_SIGNED if signed else _grey(), vmin=-max(-low, high) if signed else low, vmax=max(-low, high) if signed else high,
+        cmap=_SIGNED if signed else _GREY, vmin=-max(-low, high) if signed else low, vmax=max(-low, high) if signed else high,
         interpolation="nearest",
     )  # fmt: skip
     if bool(broken.any()):
         axes.set_xlabel(f"{int(broken.sum())} pixels are NaN or infinite", size=10)
     bare(axes)
-
-
-def _grey() -> Any:
-    import matplotlib
-
-    grey = matplotlib.colormaps["gray"].copy()
-    grey.set_bad(BROKEN)
-    return grey
 
 
 def difference(axes: Axes, got: Tensor, wanted: Tensor, atol: float = 1e-5) -> None:
@@ -138,8 +137,8 @@ def difference(axes: Axes, got: Tensor, wanted: Tensor, atol: float = 1e-5) -> N
     span = largest if bool(wrong.any()) and largest > 0 else 1.0
     image(axes, error if bool(wrong.any()) else torch.zeros_like(error), -span, span)
     count = int(wrong.sum())
-    words = f"{count} of {wrong.numel()} differ,\nby up to {largest:.3g}" if count else "none"
-    axes.set_xlabel(words, size=10)
+    words = f"{count} of {wrong.numel()} differ, by {largest:.3g}" if count else "none"
+    axes.set_xlabel(words, size=9.5)
 
 
 def trio(

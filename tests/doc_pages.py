@@ -61,8 +61,8 @@ def follow(page: Path, root: Path) -> Iterator[str]:
         elif found := _INTO.search(block.before):
             path = root / _span(found["path"])
             source = path.read_text(encoding="utf-8")
-            mark = found["text"] if found["text"].startswith("    ") else _span(found["text"])
-            places = [m.start() for m in re.finditer(rf"^{re.escape(mark)}", source, re.MULTILINE)]
+            mark = _span(found["text"])
+            places = [m.start() for m in re.finditer(rf"^ *{re.escape(mark)}", source, re.MULTILINE)]
             assert len(places) == 1, f"{path}: {mark!r} begins {len(places)} lines"
             path.write_text(source[: places[0]] + block.text + source[places[0] :], encoding="utf-8")
         elif found := _END.search(block.before):

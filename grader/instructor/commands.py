@@ -26,7 +26,10 @@ def add_commands(app: typer.Typer) -> None:
 
 def grade_all(
     submissions: Annotated[
-        Path, typer.Argument(help="A folder with a folder or archive for each student, or a course.")
+        Path,
+        typer.Argument(
+            help="A folder with a folder or archive for each student, a platform's zip, or a course."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -49,6 +52,14 @@ def grade_all(
     ] = None,
     student: Annotated[
         list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")
+    ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            "--roster",
+            help="Who is in the class: a CSV with the column id. Kept beside the records for later runs.",
+            show_default=False,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
     scheduler: Annotated[
@@ -105,6 +116,7 @@ def grade_all(
             jobs=jobs,
             tasks=tasks,
             students=student or None,
+            roster_file=roster,
             force=force,
             scheduler=scheduler,
             isolation=Isolation(require="D" if unsafe else require_isolation, box=box),

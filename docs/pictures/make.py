@@ -25,11 +25,12 @@ COLUMNS = 92
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`before` makes the page `path` in the scratch folder; height: of the window, in pixels."""
+    """`before` makes the page `path` in the scratch folder; place: where it is opened; height: in pixels."""
 
     before: tuple[str, ...]
     path: str
     height: int = 760
+    place: str = ""
 
 
 TERMINAL = {
@@ -38,7 +39,7 @@ TERMINAL = {
     "doctor": "grade doctor",
 }
 PAGES = {
-    "similar": Page(("grade similar class --out similar",), "similar/similar.html", 900),
+    "similar": Page(("grade similar class --out similar",), "similar/similar.html", 640, "#pair-1"),
     "report": Page(("grade all examples/class --out results", "grade report results"), "results/report.html"),
     "show": Page(("grade show conv2d --submission solutions --out show.png",), "show.png"),
 }
@@ -65,7 +66,7 @@ def main(names: list[str]) -> None:
             elif PAGES[name].path.endswith(".png"):
                 shutil.copy(scratch / PAGES[name].path, HERE / f"{name}.png")
             else:
-                _page(scratch / PAGES[name].path, PAGES[name].height, HERE / f"{name}.png")
+                _page(scratch / PAGES[name].path, PAGES[name], HERE / f"{name}.png")
 
 
 def _run(command: str, scratch: Path) -> str | None:
@@ -89,7 +90,8 @@ def _run(command: str, scratch: Path) -> str | None:
         return None
     if done.returncode not in (0, 1):
         raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stderr}")
-    return done.stdout
+    lines = [line for line in done.stdout.splitlines() if "time left" not in line]  # the bar of a long run
+    return re.sub(r"\x1b\[\??\d*[ABGHJKhl]|\r", "", "\n".join(lines)).strip("\n")  # moves of the cursor
 
 
 def _terminal(command: str, output: str, path: Path) -> None:
@@ -103,7 +105,7 @@ def _terminal(command: str, output: str, path: Path) -> None:
     print(path.relative_to(ROOT))
 
 
-def _page(page: Path, height: int, path: Path) -> None:
+def _page(page: Path, about: Page, path: Path) -> None:
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
@@ -111,8 +113,8 @@ def _page(page: Path, height: int, path: Path) -> None:
     with sync_playwright() as playwright:
         found = next(browsers, playwright.chromium.executable_path)
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        shown = browser.new_page(viewport={"width": 1200, "height": height})
-        shown.goto(page.as_uri())
+        shown = browser.new_page(viewport={"width": 1200, "height": about.height})
+        shown.goto(page.as_uri() + about.place)
         shown.screenshot(path=path)
         browser.close()
     Image.open(path).convert("RGB").quantize(96).save(path, optimize=True)

@@ -15,6 +15,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from grader.instructor.pool import LocalPool, Terms, examine_one
+from grader.isolation import require
 from grader.outcomes import KitError
 from grader.submission import SubmissionError
 
@@ -26,6 +27,7 @@ def main(control: socket.socket) -> None:
     packed, submissions = pickle.loads(control.recv(1 << 16))
     terms = pickle.loads(packed)
     try:
+        require(terms.isolation)  # of this machine, which is not the instructor's
         with LocalPool(1, terms, submissions):
             control.send(b"ready")
             _obey(control, terms)

@@ -28,7 +28,7 @@ def kit_digest() -> str:
     """SHA-256 of the checks, the grader, the solutions and the versions. Does not import torch."""
     whole = hashlib.sha256()
     for folder in ("grader", "solutions"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
+        for path in sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".bpf")):
             whole.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
             whole.update(path.read_bytes())
     for package in ("torch", "numpy"):

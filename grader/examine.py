@@ -19,7 +19,7 @@ from grader.limits import Limits
 from grader.outcomes import KitError
 from grader.reference import Reference, choose
 from grader.remote import Budget, Worker
-from grader.report import CheckResult, Report
+from grader.report import CheckResult, Report, TaskResult
 from grader.submission import Submission, SubmissionError
 from grader.suite import Run, Suite
 from grader.untrusted import ForkServer, ForkServerDied, SpawnServer, Workers, start_workers
@@ -164,12 +164,14 @@ def examine(
     observe: Callable[[str, float], None] | None = None,
     reference: Reference | None = None,
     open_worker: OpenWorker | None = None,
+    earlier: Collection[TaskResult] = (),
 ) -> Report:
     """Run the checks of `tasks` (None: of all) on the submission.
 
     only: names of checks, "task/check", where not all of a task's are wanted.
     hidden: run the hidden checks, too, on seeds drawn from `secret`. on_check is called with each
-    result as it is known. open_worker puts another kind of worker in the sandboxed one's place
+    result as it is known. earlier: results of other tasks that still hold, for advice that
+    depends on them. open_worker puts another kind of worker in the sandboxed one's place
     (`grade check --in-process`). Never raises for what is in a submission; raises `SubmissionError`
     where `only` names no check.
     """
@@ -183,6 +185,7 @@ def examine(
         reset_between_tasks=open_worker is None and examiner.workers_are_spawned,
     )
     run = Run(examination, reference or examiner.reference, secret, on_check, observe)
+    run.results.update({check.id.partition("/")[2]: check for task in earlier for check in task.checks})
     try:
         examiner.suite(hidden).run(run, chosen, only)
     except LookupError as error:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from grader.assignment import BY_NAME
-from grader.instructor.outputs import UNREADABLE_CHECK
+from grader.instructor.records import UNREADABLE_CHECK
 from grader.isolation import Isolation
 from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
@@ -46,6 +46,7 @@ class Work:
 
     submission: Submission
     tasks: tuple[str, ...]
+    earlier: tuple[TaskResult, ...] = ()  # results of other tasks that still hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +139,11 @@ class LocalPool:
                 self._start(self._processes)
 
     def _alone(self, item: Work) -> bytes:
-        self._start(1)
-        try:
-            return self._submit(item).result()
-        except BrokenProcessPool:
-            return no_verdict(item, self._terms.kit, ENDED_TWICE)
+        for _ in range(2):  # it may not even have begun when the pool broke
+            self._start(1)
+            with contextlib.suppress(BrokenProcessPool):
+                return self._submit(item).result()
+        return no_verdict(item, self._terms.kit, ENDED_TWICE)
 
     def _submit(self, item: Work) -> Future[bytes]:
         assert self._executor is not None
@@ -198,7 +199,12 @@ def examine_one(item: Work, terms: Terms) -> bytes:
         with _watchdog(2 * terms.limits.submission + 60):
             examine = terms.examine or _real_examine(terms)
             report = examine(
-                submission, tasks=item.tasks, hidden=True, secret=terms.secret, limits=terms.limits
+                submission,
+                tasks=item.tasks,
+                hidden=True,
+                secret=terms.secret,
+                limits=terms.limits,
+                earlier=item.earlier,
             )
         return encode(replace(report, kit=terms.kit))
     except (Exception, SystemExit) as error:
@@ -245,5 +251,10 @@ def _uniform(item: Work, kit: str, outcome: Outcome, name: str, message: str, lo
         tasks.append(TaskResult(task, worth, (check,)))
     submission = item.submission
     return Report(
-        submission.student, submission.digest, kit, tuple(tasks), problems=tuple(submission.problems)
+        submission.student,
+        submission.digest,
+        kit,
+        tuple(tasks),
+        problems=tuple(submission.problems),
+        handed_in=submission.handed_in,
     )

@@ -1,8 +1,9 @@
 """The program beside a Dask worker that examiners are forked from: torch is imported, checks are collected once.
 
-Told by its control socket: with each "fork" comes a descriptor, over which a forked process gets pickled
-`Work` and `Terms` and answers with reports. This process has one thread and does nothing else, so that a fork
-is safe, and an examination is alone in its process. All end with the worker.
+Told by its control socket: first pickled `Terms` and how many submissions to expect; then, with each "fork", a
+descriptor over which a forked process gets pickled `Work` and answers with reports. This process has one
+thread and does nothing else, so that a fork is safe, and an examination is alone in its process. All end with
+the worker.
 """
 
 import ctypes
@@ -13,26 +14,28 @@ import socket
 import sys
 from multiprocessing.connection import Connection
 
-from grader.instructor.pool import examine_one
-from grader.limits import Limits
+from grader.instructor.pool import LocalPool, Terms, examine_one
+from grader.isolation import require
 from grader.outcomes import KitError
-from grader.untrusted import start_workers
+from grader.submission import SubmissionError
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main(control: socket.socket, submissions: int) -> None:
-    """Prepare for so many submissions, say so, then fork until the control socket closes."""
-    if submissions:
-        workers = start_workers(Limits())  # imports torch while this process does, too
-        from grader.examine import prepare
+def main(control: socket.socket) -> None:
+    """Prepare as a pool of this machine does, say so, then fork until the control socket closes."""
+    packed, submissions = pickle.loads(control.recv(1 << 16))
+    terms = pickle.loads(packed)
+    try:
+        require(terms.isolation)  # of this machine, which is not the instructor's
+        with LocalPool(1, terms, submissions):
+            control.send(b"ready")
+            _obey(control, terms)
+    except (KitError, SubmissionError) as error:
+        control.send(str(error).encode("utf-8", "backslashreplace")[:4000])
 
-        try:
-            prepare(Limits(), workers, submissions=submissions)
-        except KitError as error:
-            control.send(str(error).encode("utf-8", "backslashreplace")[:4000])
-            return
-    control.send(b"ready")
+
+def _obey(control: socket.socket, terms: Terms) -> None:
     host = os.getpid()
     children: set[int] = set()
     while True:
@@ -43,18 +46,18 @@ def main(control: socket.socket, submissions: int) -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _serve(Connection(descriptors[0]), host)
+            _serve(Connection(descriptors[0]), host, terms)
         os.close(descriptors[0])
         children.add(pid)
         control.send(b"forked")
 
 
-def _serve(connection: Connection, host: int) -> None:
+def _serve(connection: Connection, host: int, terms: Terms) -> None:
     """Examine until the connection closes; never returns."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the host
         while os.getppid() == host:
-            item, terms = pickle.loads(connection.recv_bytes())
+            item = pickle.loads(connection.recv_bytes())
             connection.send_bytes(examine_one(item, terms))
     except (EOFError, OSError):
         pass
@@ -63,5 +66,5 @@ def _serve(connection: Connection, host: int) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    main(socket.socket(fileno=int(sys.argv[1])))
     os._exit(0)

@@ -5,7 +5,9 @@ them for `IDLE` seconds or the worker ends: a command that was killed leaves not
 neither torch nor pytest, so that the worker itself stays small.
 """
 
+import hashlib
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -87,13 +89,16 @@ class Programs:
 
 
 class Host:
-    """The program that examiners are forked from (`grader.instructor.cluster.examiner`)."""
+    """The program that examiners are forked from (`grader.instructor.cluster.examiner`).
 
-    def __init__(self) -> None:
+    prepared_for: pickled `Terms` and the number of submissions to expect.
+    """
+
+    def __init__(self, prepared_for: bytes) -> None:
+        self._prepared_for = prepared_for
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self.submissions = 0  # that this worker may expect
 
     def fork(self) -> Connection:
         """A fresh examiner. Raises `Unfit` where none can be had."""
@@ -122,10 +127,11 @@ class Host:
     def _open(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = _start_program("examiner", theirs.fileno(), str(self.submissions))
+            self._process = _start_program("examiner", theirs.fileno())
         self._control = ours
         ours.settimeout(2 * READY_SECONDS)
         try:
+            ours.send(self._prepared_for)
             said = ours.recv(4096)
         except OSError as error:
             said = str(error).encode()
@@ -144,28 +150,35 @@ class Host:
         self._control = self._process = None
 
 
-_host = Host()
-_examiners = Programs(_host.fork, _host.close)
+_examiners: dict[bytes, Programs] = {}  # by the digest of their terms: runs do not disturb each other
+_lock = threading.Lock()
 
 
-def examine(work: bytes, submissions: int) -> bytes:
-    """The report, as JSON, of pickled `Work` and `Terms`; nothing where the examiner ended twice.
+def examine(work: bytes, terms: bytes, submissions: int) -> bytes:
+    """The report, as JSON, of pickled `Work` under pickled `Terms`; nothing where the examiner ended instead.
 
-    submissions: how many this worker may expect, 0 for an examination that needs no preparation. Raises
-    `Unfit`.
+    submissions: how many this worker may expect. Raises `Unfit`.
     """
 
     def talk(examiner: Connection) -> bytes:
         examiner.send_bytes(work)
         return examiner.recv_bytes()
 
-    _host.submissions = submissions
-    for _ in range(2):
-        try:
-            return _examiners.ask(talk)
-        except (EOFError, OSError):  # the examiner ended, perhaps for what it examined: once more
-            continue
-    return b""
+    key = hashlib.sha256(terms).digest()
+    with _lock:
+        if key not in _examiners:
+            host = Host(pickle.dumps((terms, submissions)))
+
+            def forget() -> None:  # the terms hold the course's secret
+                host.close()
+                _examiners.pop(key, None)
+
+            _examiners[key] = Programs(host.fork, forget)
+        examiners = _examiners[key]
+    try:
+        return examiners.ask(talk)
+    except (EOFError, OSError):
+        return b""
 
 
 # -- experiments ------------------------------------------------------------------------------------
@@ -217,12 +230,12 @@ def _address() -> str:
 # -- programs ---------------------------------------------------------------------------------------
 
 
-def _start_program(name: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a module of this package; its first argument is the descriptor that it inherits."""
+def _start_program(name: str, descriptor: int) -> subprocess.Popen[bytes]:
+    """Start a module of this package; its argument is the descriptor that it inherits."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.{name}", *map(str, arguments)],
-        pass_fds=[int(str(arguments[0]))],
+        [sys.executable, "-m", f"{__package__}.{name}", str(descriptor)],
+        pass_fds=[descriptor],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the worker: with it, its programs end

@@ -18,8 +18,9 @@ class ClusterPool:
     def __init__(self, address: str, terms: Terms, submissions: int, say: Say):
         self._cluster: Cluster[Work] = Cluster(address, say)
         self._terms = terms
+        self._packed_terms = pickle.dumps(terms)
         self._submissions = submissions
-        self._suspects: list[Work] = []  # Dask gave them up: each once more, alone
+        self._suspects: list[Work] = []  # an examiner or workers ended with them: each once more, alone
 
     def __enter__(self) -> "ClusterPool":
         try:
@@ -56,15 +57,15 @@ class ClusterPool:
                 yield None
                 continue
             item, found = done
-            if isinstance(found, bytes):
-                yield item, found or no_verdict(item, self._terms.kit, ENDED_TWICE)
-            elif isinstance(found, Lost) and alone is None:
+            if (not found or isinstance(found, Lost)) and alone is None:
                 self._suspects.append(item)
                 continue
+            if isinstance(found, bytes):
+                yield item, found or no_verdict(item, self._terms.kit, ENDED_TWICE)
             else:
                 yield item, no_verdict(item, self._terms.kit, str(found))
             alone = None
 
     def _submit(self, item: Work) -> None:
-        prepared = 0 if self._terms.examine else max(1, self._submissions // max(1, self._cluster.workers))
-        self._cluster.submit(item, "examine", pickle.dumps((item, self._terms)), prepared)
+        expected = max(1, self._submissions // max(1, self._cluster.workers))
+        self._cluster.submit(item, "examine", pickle.dumps(item), self._packed_terms, expected)

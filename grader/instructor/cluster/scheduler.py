@@ -7,8 +7,10 @@ worker, and those that join later, or come back, are used as soon as they are se
 
 import logging
 import queue
+import re
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
@@ -20,6 +22,7 @@ from grader.terminal import clean
 
 try:
     from distributed import Client, Future, KilledWorker
+    from distributed.security import Security
 except ImportError as error:
     raise KitError(
         '--scheduler needs Dask distributed: pip install distributed (or: pip install "lenet5-kit[cluster]").'
@@ -28,6 +31,7 @@ except ImportError as error:
 RESOURCE = f"lenet5-kit-{kit_digest()[:16]}"
 CONNECT_SECONDS = 20.0
 _TICK = 0.5  # seconds between two looks at the time left
+_FETCH = 2.0  # seconds for a result to come, before other things are seen to
 _LOOK = 1.0  # seconds between two looks for new workers
 
 Say = Callable[[str], None]
@@ -68,8 +72,19 @@ class Cluster(Generic[Item]):
 
     def __enter__(self) -> "Cluster[Item]":
         # what it logs of lost connections is said by us, and without tracebacks
-        for name in ("distributed.client", "distributed.core", "distributed.comm", "tornado.application"):
+        for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        # Dask's client checks neither at once, and ends with a traceback
+        if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.address):
+            raise KitError(
+                f"--scheduler {clean(self.address)}: an address is tcp://HOST:PORT or tls://HOST:PORT, as the scheduler"
+                " prints it when it starts."
+            )
+        if self.address.startswith("tls://") and not Security().get_connection_args("client")["ssl_context"]:
+            raise KitError(
+                f"{clean(self.address)} needs Dask's TLS settings here, too: the files of a certificate and of its"
+                " authority, named in Dask's configuration or environment variables (docs/cluster.md)."
+            )
         try:
             self._client = Client(
                 self.address, timeout=CONNECT_SECONDS, set_as_default=False, name="lenet5-kit"
@@ -77,8 +92,7 @@ class Cluster(Generic[Item]):
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             raise KitError(
                 f"No Dask scheduler answers at {clean(self.address)} ({_first_line(error)}). Is it running, and is"
-                " the address the one that it printed? One with TLS has tls://, and needs Dask's TLS settings here,"
-                " too (docs/cluster.md)."
+                " the address the one that it printed? One with TLS has tls:// (docs/cluster.md)."
             ) from error
         try:
             self._check_scheduler()
@@ -123,7 +137,11 @@ class Cluster(Generic[Item]):
 
     def keep(self, data: bytes) -> Future:
         """Bytes that many tasks take, sent once; Dask brings them again where a worker that had them is gone."""
-        return self._client.submit(by_value("same"), data, pure=False, resources={RESOURCE: 1})
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Sending large graph"
+            )  # it is meant: so Dask can bring it again
+            return self._client.submit(by_value("same"), data, pure=False, resources={RESOURCE: 1})
 
     def next_done(self) -> tuple[Item, bytes | Exception] | None:
         """A task that is done, with what it gave or raised; None where only some time has passed.
@@ -137,10 +155,13 @@ class Cluster(Generic[Item]):
         except queue.Empty:
             return None
         future, task = self._futures[key]
-        if future.status not in ("finished", "error"):
+        if future.status == "cancelled":
             self._raise_lost()
         try:
-            found: bytes | Exception = future.result()
+            found: bytes | Exception = future.result(timeout=_FETCH)
+        except TimeoutError:  # its worker is gone, and so it is made again
+            self._done.put(key)
+            return None
         except KilledWorker as error:
             found = Lost(
                 f"{error.allowed_failures + 1} workers died while they had it, the last {error.last_worker}"
@@ -269,6 +290,8 @@ def _introduction() -> Callable[..., Any]:
     async def introduce(digest: str, resource: str, dask_worker: Any) -> dict[str, str]:
         if sys.platform != "linux":
             return {"why": f"runs on {sys.platform}, and examinations on a cluster need Linux"}
+        from distributed.core import Status
+
         try:
             from grader.instructor.cluster import on_worker  # noqa: F401
             from grader.kit import kit_digest, versions
@@ -278,6 +301,10 @@ def _introduction() -> Callable[..., Any]:
             own = ", ".join(f"{name} {version}" for name, version in versions().items())
             return {"why": f"has another kit: {own}, digest {kit_digest()[:12]}"}
         await dask_worker.set_resources(**{resource: dask_worker.state.nthreads})
+        if dask_worker.status is Status.running:
+            # Dask looks for tasks that wait for such a worker only when a worker begins to run
+            dask_worker.status = Status.paused
+            dask_worker.status = Status.running
         return {"why": ""}
 
     return introduce

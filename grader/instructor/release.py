@@ -232,7 +232,7 @@ def kit_files(root: Path) -> dict[str, bytes]:
     grader = [
         path
         for path in (root / "grader").rglob("*")
-        if path.suffix in (".py", ".j2") and (root / "grader" / "instructor") not in path.parents
+        if path.suffix in (".py", ".j2", ".bpf") and (root / "grader" / "instructor") not in path.parents
     ]
     return {
         **{f"student/{name}": data for name, data in student_files(root / "solutions").items()},

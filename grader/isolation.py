@@ -18,6 +18,7 @@ from grader.outcomes import KitError
 from grader.worker import landlock, seccomp
 
 LEVELS = ("A", "B", "C", "D")  # the best first
+SANDBOXED = ("A", "B")  # where a filter refuses what a submission has no business to do
 WITHOUT_VARIABLE = "GRADE_WITHOUT"  # layers to leave out, for tests: "landlock,seccomp"
 CAN_LEAVE_OUT = ("landlock", "seccomp")
 

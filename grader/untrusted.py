@@ -50,6 +50,7 @@ class ForkServer:
         self._process = process
         self._isolation = isolation
         self._ready = process is None
+        self._clones: dict[frozenset[str], ForkServer] = {}
 
     @classmethod
     def start(cls, isolation: Isolation) -> ForkServer:
@@ -92,6 +93,17 @@ class ForkServer:
             self._order({"do": "clone"}, theirs.fileno())
         return ForkServer(ours, None, self._isolation)
 
+    def importing(self, modules: frozenset[str]) -> ForkServer:
+        """A clone of this one that has imported these, of `preload.HEAVY`; kept for the next who asks."""
+        if not modules:
+            return self
+        if modules not in self._clones:
+            clone = self.clone()
+            for name in sorted(modules):
+                clone._order({"do": "import", "name": name})
+            self._clones[modules] = clone
+        return self._clones[modules]
+
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         """A fresh worker; what it prints is added to `output`."""
         ours, theirs = socket.socketpair()
@@ -104,10 +116,12 @@ class ForkServer:
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, limits, budget, self._isolation.require)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
+        for clone in self._clones.values():
+            clone.close()
         self._control.close()
         if self._process is not None:
             try:
@@ -194,7 +208,7 @@ class SpawnServer:
 
         assert process.stdout is not None
         transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, limits, budget, self._isolation.require)
+        return greet(transport, limits, budget)
 
     def close(self) -> None:
         process, channel = self._spare

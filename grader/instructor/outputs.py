@@ -3,6 +3,7 @@
 import csv
 import io
 import statistics
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
-from grader.instructor.records import has_verdict, write_whole
+from grader.instructor.records import UNREADABLE_CHECK, has_verdict, write_whole
+from grader.isolation import enough
 from grader.outcomes import Outcome
 from grader.report import Report, TaskResult
 from grader.terminal import clean, points
 
-UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
+_NOTE_LENGTH = 500  # characters in grades.csv: the whole is in the record
+# control characters, surrogates, separators of lines and paragraphs
+_NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
 _ROWS_SHOWN = 30  # a class up to this size is shown student by student
@@ -34,6 +38,7 @@ class Status(StrEnum):
     PARTLY = "partly graded"  # so far only some tasks (`--task`)
     OUTDATED = "outdated"  # submission or kit changed since, and `--student` left it out
     NOT_GRADED = "not graded"  # `--student` left it out
+    ABSENT = "nothing handed in"  # on the roster, without a submission: no points, and no 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Row:
     student: str
     points: dict[str, float | None]
     status: Status
+    level: str = ""  # of isolation, "A" to "D"; "" where nothing was run
+    handed_in: str = ""
+    note: str = ""  # what was wrong with the submission as it was handed in
 
     @property
     def total(self) -> float | None:
@@ -64,7 +72,7 @@ def row_of(student: str, report: Report | None, current: bool = True) -> Row:
         status = Status.UNREADABLE
     else:
         status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
-    return Row(student, earned, status)
+    return Row(student, earned, status, report.level, report.handed_in, "; ".join(report.problems))
 
 
 def _unreadable(task: TaskResult) -> bool:
@@ -72,24 +80,34 @@ def _unreadable(task: TaskResult) -> bool:
 
 
 def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`.
+    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`, `isolation`,
+    `handed_in` and `note`.
 
-    A name that a spreadsheet would take for a formula (it begins with =, +, -, @ or a tab) gets an
-    apostrophe before it, which spreadsheets read as 'this is text'; no other name is changed.
+    A student is one line: see `sheet_text`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
+    columns = ("total", "status", "isolation", "handed_in", "note")
+    writer.writerow(["student", *(task.name for task in TASKS), *columns])
     for row in rows:
-        student = (
-            f"'{row.student}" if row.student.startswith(("=", "+", "-", "@", "\t", "\r")) else row.student
-        )
-        cells = [_cell(row.points.get(task.name)) for task in TASKS]
-        writer.writerow([student, *cells, _cell(row.total), row.status])
+        cells = [cell(row.points.get(task.name)) for task in TASKS]
+        more = (row.status, row.level, row.handed_in, sheet_text(row.note[:_NOTE_LENGTH]))
+        writer.writerow([sheet_text(row.student), *cells, cell(row.total), *more])
     write_whole(path, text.getvalue().encode())
 
 
-def _cell(value: float | None) -> str:
+def sheet_text(text: str) -> str:
+    """`text` as a cell of one line that no spreadsheet takes for a formula.
+
+    What begins as a formula does (with =, +, -, @, after spaces, too) gets an apostrophe before it, which
+    spreadsheets read as 'this is text'. Line breaks and other control characters become spaces.
+    """
+    text = "".join(" " if unicodedata.category(letter) in _NOT_IN_A_LINE else letter for letter in text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text
+
+
+def cell(value: float | None) -> str:
+    """Points as a cell, empty where there is no verdict."""
     return "" if value is None else points(value)
 
 
@@ -104,11 +122,13 @@ class Summary:
         self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
         self.rows: list[Row] = []  # the first ones, to show a small class
+        self.levels: Counter[str] = Counter()  # of isolation
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
         """Count one student in."""
         self.statuses[row.status] += 1
+        self.levels[row.level] += 1
         if len(self.rows) <= _ROWS_SHOWN:
             self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
@@ -151,11 +171,24 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(line)
     if summary.failed_most:
         console.print(_failed_table(summary))
+    if weak := _weakly_isolated(summary):
+        console.print(Text(weak, style="yellow"), soft_wrap=True)
     for student, what in summary.notes:
         console.print(Text(f"{clean(student)}: {clean(what)}", style="yellow"))
     silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
     if silent:
         console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _weakly_isolated(summary: Summary) -> str:
+    """How many had a level of isolation that `grade all` takes only when told to; "" for none."""
+    weak = {
+        level: count for level, count in sorted(summary.levels.items()) if level and not enough(level, "B")
+    }
+    if not weak:
+        return ""
+    counts = " and ".join(f"{count} at level {level}" for level, count in weak.items())
+    return f"Examined with less isolation: {counts} (grade doctor says what that leaves open)."
 
 
 def _score_table(rows: Sequence[Row]) -> Table:
@@ -168,7 +201,7 @@ def _score_table(rows: Sequence[Row]) -> Table:
         lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
         few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         style = "" if row.status is Status.GRADED else "yellow"
-        table.add_row(Text(clean(row.student)[:24]), _cell(row.total), few, Text(row.status, style=style))
+        table.add_row(Text(clean(row.student)[:24]), cell(row.total), few, Text(row.status, style=style))
     return table
 
 

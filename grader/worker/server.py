@@ -283,6 +283,8 @@ def _raised(error: BaseException) -> wire.Raised:
         kind = "memory"
     elif isinstance(error, ForbiddenOperation):
         kind = "forbidden"
+    elif isinstance(error, PermissionError):
+        kind = "refused"
     return wire.Raised(kind, _sendable(str(type(error).__name__)[:200]), text, frames[-_MAX_FRAMES:])
 
 

@@ -187,7 +187,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Raised(msgspec.Struct, tag="raised", frozen=True):
-    """The code raised `exception`. `kind` is "error", "missing", "memory" or "forbidden"."""
+    """The code raised `exception`. `kind` is "error", "missing", "memory", "forbidden" or "refused"."""
 
     kind: str
     exception: str

@@ -37,6 +37,7 @@ def _environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": os.devnull,
         "MPLBACKEND": "Agg",
+        "TORCHINDUCTOR_CACHE_DIR": "/",  # torch's settings of determinism import a module that makes its folder
         "CUDA_VISIBLE_DEVICES": "",
         "KMP_INIT_AT_FORK": "FALSE",
     }

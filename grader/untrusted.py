@@ -9,13 +9,18 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.box import boxed
 from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError
@@ -50,11 +55,14 @@ class ForkServer:
         self._process = process
         self._isolation = isolation
         self._ready = process is None
+        self._listening: Path | None = None  # the folder of the socket by which a boxed program will connect
         self._clones: dict[frozenset[str], ForkServer] = {}
 
     @classmethod
     def start(cls, isolation: Isolation) -> ForkServer:
         """Start the program and return at once: it imports torch while the caller does, too."""
+        if isolation.box:
+            return cls._start_boxed(isolation)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
@@ -67,10 +75,50 @@ class ForkServer:
             )
         return cls(ours, process, isolation)
 
+    @classmethod
+    def _start_boxed(cls, isolation: Isolation) -> ForkServer:
+        folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        try:
+            arguments = ["zygote", level_here(replace(isolation, box=""))]
+            command = boxed(isolation.box, arguments, folder, _environment())
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            listener.bind(str(folder / "control"))
+            listener.listen(1)
+            process = subprocess.Popen(
+                command, env=_environment(), cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        started = cls(listener, process, isolation)
+        started._listening = folder
+        return started
+
+    def _meet(self, folder: Path) -> None:
+        """Take the boxed program's call, and nobody else's after it."""
+        assert self._process is not None
+        listener = self._control
+        listener.settimeout(0.2)
+        deadline = time.monotonic() + READY_SECONDS
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    self._control, _ = listener.accept()
+                    return
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    kind = self._isolation.box.partition(":")[0]
+                    raise KitError(f"the program that workers come from did not start in its box ({kind})")
+        finally:
+            listener.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
     def wait(self) -> None:
         """Return when the program is ready to fork workers."""
         if self._ready:
             return
+        if self._listening is not None:
+            folder, self._listening = self._listening, None
+            self._meet(folder)
         self._control.settimeout(READY_SECONDS)
         try:
             data = self._control.recv(4096)
@@ -116,13 +164,18 @@ class ForkServer:
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, limits, budget)
+        worker = greet(transport, limits, budget)
+        if self._isolation.box:
+            worker.layers.insert(0, f"box: {self._isolation.box.partition(':')[0]}")
+        return worker
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
         for clone in self._clones.values():
             clone.close()
         self._control.close()
+        if self._listening is not None:
+            shutil.rmtree(self._listening, ignore_errors=True)
         if self._process is not None:
             try:
                 self._process.wait(5)

@@ -11,9 +11,11 @@ import as_ordinary_user
 import pytest
 from conftest import GRADE, QUICK, ROOT, checks_of, earned, isolated, solution_files, with_body
 
+from grader import examine as examine_module
 from grader.assignment import TASKS
-from grader.examine import examine
-from grader.isolation import WITHOUT_VARIABLE, Isolation, enough, level_of, machine, weaker
+from grader.examine import Examiner, examine
+from grader.isolation import WITHOUT_VARIABLE, Isolation, bubblewrap, enough, level_of, machine, weaker
+from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
 from grader.report import Report
 from grader.submission import Submission
@@ -434,3 +436,38 @@ def test_a_kit_among_the_libraries_is_left_out(tmp_path: Path) -> None:
 
 def test_landlock_has_an_abi_here() -> None:
     assert landlock.abi() >= 1
+
+
+# -- an outer box
+
+needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(("left_out", "level"), [((), "A"), (("landlock", "seccomp"), "C")])
+def test_a_box_hides_the_machine_and_is_reported(left_out: tuple[str, ...], level: str) -> None:
+    examiner = Examiner(Limits(call=20.0), isolation=Isolation(box="bubblewrap", without=left_out))
+    kept, examine_module._examiner = examine_module._examiner, examiner
+    path = str(ROOT / "solutions" / "layers.py")
+    try:
+        report = examine(
+            with_body("layers", "relu", f"import os; print(os.path.exists({path!r}))\nreturn x.clamp(min=0)"),
+            tasks=["relu", "elu"],
+        )
+    finally:
+        examine_module._examiner = kept
+        examiner.close()
+    assert (report.level, report.isolation[0]) == (level, "box: bubblewrap")
+    assert earned(report) == {"relu": 0.5, "elu": 0.5}
+    assert report.output.split() == ["False"]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [("chroot", "--box takes bubblewrap"), ("docker:", "--box takes"), ("apptainer:x.sif", "not installed")],
+)
+def test_a_box_that_is_not_to_be_had_is_named(grade: Run, a_class: Path, box: str, words: str) -> None:
+    done = grade("all", a_class, "--box", box)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -31,9 +31,8 @@ _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
-def main(control_fd: int, level: str) -> None:
+def main(control: socket.socket, level: str) -> None:
     """Warm up, say so on the control socket, then obey it; `level` is that of the children's isolation."""
-    control = socket.socket(fileno=control_fd)
     try:
         plan = sandbox.prepare(level)
     except sandbox.LayerMissing as missing:
@@ -48,6 +47,15 @@ def main(control_fd: int, level: str) -> None:
         ConnectionResetError,
     ):  # the trusted process ended without taking our last answer
         os._exit(0)
+
+
+def control_socket(where: str) -> socket.socket:
+    """The control socket: a descriptor's number, or the path of a socket that listens."""
+    if where.isdecimal():
+        return socket.socket(fileno=int(where))
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(where)
+    return control
 
 
 def _warm_up(sealed: bool) -> None:

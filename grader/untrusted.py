@@ -16,13 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.box import boxed
+from grader.box import boxed, sandbox_exec
 from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
+from grader.memory import LIMIT, MemoryWatch
 from grader.outcomes import KitError
 
 if TYPE_CHECKING:
@@ -246,27 +248,38 @@ def probe(isolation: Isolation) -> list[str]:
 class SpawnServer:
     """Workers that are programs of their own, each importing torch: for macOS and Windows.
 
-    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
+    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds. Others
+    are kept ready: they import torch while one works.
     """
 
     def __init__(self, cpu_seconds: int, isolation: Isolation):
         self._cpu_seconds = cpu_seconds
         self._isolation = isolation
-        self._spare = self._spawn()
+        self._level = level_here(isolation)
+        self._prefix = sandbox_exec() if sys.platform == "darwin" else []
+        self._spares = deque(self._spawn() for _ in range(2 if (os.cpu_count() or 1) >= 4 else 1))
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
-        process, channel = self._spare
-        self._spare = self._spawn()  # gets ready while this one is used
+        process, channel = self._spares.popleft()
+        self._spares.append(self._spawn())
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         assert process.stdout is not None
-        transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, limits, budget)
+        watch: MemoryWatch | None = None
+        transport = SocketTransport(
+            channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process, watch)
+        )
+        worker = greet(transport, limits, budget)
+        if self._prefix:
+            worker.layers.insert(0, "box: sandbox-exec")
+        watch = MemoryWatch(process.pid)
+        worker.layers.append("memory watch")
+        return worker
 
     def close(self) -> None:
-        process, channel = self._spare
-        channel.close()
-        _stop(process)
+        for process, channel in self._spares:
+            channel.close()
+            _stop(process)
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
@@ -274,7 +287,7 @@ class SpawnServer:
         with theirs:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-I", str(BOOT), "spawned", level_here(self._isolation),
+                    *self._prefix, sys.executable, "-I", str(BOOT), "spawned", self._level,
                     "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
@@ -293,8 +306,10 @@ class SpawnServer:
         return process, ours
 
 
-def _stop(process: subprocess.Popen[bytes]) -> str:
+def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) -> str:
     """Kill a spawned worker and its session; how it had died, "" where we ended it."""
+    if watch is not None:
+        watch.stop()
     code = process.poll()
     if code is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -306,6 +321,8 @@ def _stop(process: subprocess.Popen[bytes]) -> str:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
+    if watch is not None and watch.exceeded:
+        return f": it used more than {LIMIT >> 30} GiB of memory beyond what it had at the start"
     return f" with exit status {code}" if code else ""
 
 

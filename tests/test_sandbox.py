@@ -471,3 +471,28 @@ def test_a_box_that_is_not_to_be_had_is_named(grade: Run, a_class: Path, box: st
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- spawned workers: what macOS and Windows have, as far as it can be tried here
+
+
+def test_a_spawned_worker_that_takes_too_much_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from grader import memory
+
+    monkeypatch.setattr(memory.MemoryWatch.__init__, "__defaults__", (300 << 20,))
+    with isolated("D", method="spawn"):
+        report = examine(
+            with_body("layers", "relu", "kept = bytearray(600 << 20)\nwhile True: pass"),
+            tasks=["relu", "elu"], limits=QUICK,
+        )  # fmt: skip
+    assert checks_of(report, "relu")[0].outcome is Outcome.MEMORY
+    assert earned(report)["elu"] == 0.5
+    assert report.isolation[-1] == "memory watch"
+
+
+@pytest.mark.parametrize("level", SANDBOXED)
+def test_a_spawned_worker_takes_the_same_layers(level: str) -> None:
+    with isolated(level, method="spawn"):
+        report = examine(Submission("s", solution_files()), tasks=["relu", "Invert"])
+    assert report.level == level
+    assert report.earned == report.points == 3.0

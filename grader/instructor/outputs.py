@@ -81,15 +81,18 @@ def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
     for row in rows:
-        student = (
-            f"'{row.student}" if row.student.startswith(("=", "+", "-", "@", "\t", "\r")) else row.student
-        )
-        cells = [_cell(row.points.get(task.name)) for task in TASKS]
-        writer.writerow([student, *cells, _cell(row.total), row.status])
+        cells = [cell(row.points.get(task.name)) for task in TASKS]
+        writer.writerow([sheet_text(row.student), *cells, cell(row.total), row.status])
     write_whole(path, text.getvalue().encode())
 
 
-def _cell(value: float | None) -> str:
+def sheet_text(text: str) -> str:
+    """`text` as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def cell(value: float | None) -> str:
+    """Points as a cell, empty where there is no verdict."""
     return "" if value is None else points(value)
 
 
@@ -168,7 +171,7 @@ def _score_table(rows: Sequence[Row]) -> Table:
         lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
         few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         style = "" if row.status is Status.GRADED else "yellow"
-        table.add_row(Text(clean(row.student)[:24]), _cell(row.total), few, Text(row.status, style=style))
+        table.add_row(Text(clean(row.student)[:24]), cell(row.total), few, Text(row.status, style=style))
     return table
 
 

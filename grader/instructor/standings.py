@@ -14,6 +14,7 @@ from grader.instructor.course.layout import find_course
 from grader.instructor.course.roster import Roster, read_roster
 from grader.instructor.outputs import Row, row_of, sheet_text
 from grader.instructor.policy import NAME, Policy, Standing, parse_handed_in, read_policy
+from grader.instructor.records import record_path
 from grader.report import SCHEMA, Report, decode
 from grader.submission import SubmissionError
 
@@ -108,7 +109,7 @@ def _read(records: Path, in_class: set[str] | None) -> tuple[list[Report], list[
         except (OSError, msgspec.DecodeError):
             unread.append(path.name)
             continue
-        if report.schema != SCHEMA:
+        if report.schema != SCHEMA or record_path(records, report.student).name != path.name:
             unread.append(path.name)
         elif in_class is None or sheet_text(report.student) in in_class:
             reports.append(report)

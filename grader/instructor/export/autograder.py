@@ -52,7 +52,11 @@ def _files(root: Path) -> Iterator[Path]:
         yield root / name
     for part in _PARTS:
         for path in sorted((root / part).rglob("*")):
-            if path.is_file() and not any(folder in path.parts for folder in _LEFT_OUT) and path.suffix != ".pyc":
+            if (
+                path.is_file()
+                and not any(folder in path.parts for folder in _LEFT_OUT)
+                and path.suffix != ".pyc"
+            ):
                 yield path
 
 

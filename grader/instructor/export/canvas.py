@@ -74,7 +74,9 @@ def _column(sheet: Sheet, column: str) -> int:
         return found[0]
     if found:
         names = " or ".join(repr(choices[index]) for index in found)
-        raise SubmissionError(f"{sheet.path} has {len(found)} columns {column}: name it with its number, {names}.")
+        raise SubmissionError(
+            f"{sheet.path} has {len(found)} columns {column}: name it with its number, {names}."
+        )
     shown = ", ".join(plain.values()) or "none"
     raise SubmissionError(
         f"{sheet.path} has no column {column}.{did_you_mean(column, plain.values())} Its assignments: {shown}."
@@ -104,7 +106,9 @@ def _factor(sheet: Sheet, row: int, at: int, standings: Standings, scale: bool) 
 def _is_student(sheet: Sheet, row: int) -> bool:
     """Not *Points Possible*, and not the line that says which columns are posted by hand."""
     return _POSSIBLE not in sheet.value(row, 0) and any(
-        sheet.value(row, index).strip() for index, name in enumerate(sheet.header) if name in (*_IDS, "Student")
+        sheet.value(row, index).strip()
+        for index, name in enumerate(sheet.header)
+        if name in (*_IDS, "Student")
     )
 
 

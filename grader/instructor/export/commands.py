@@ -123,7 +123,8 @@ def canvas(
     ],
     results: Results = Path("results"),
     column: Annotated[
-        str, typer.Option("--column", "-c", help="The assignment, as its column is called.", show_default=False)
+        str,
+        typer.Option("--column", "-c", help="The assignment, as its column is called.", show_default=False),
     ] = "",
     policy: PolicyFile = None,
     roster: RosterFile = None,
@@ -173,7 +174,9 @@ def moodle(
 
 @gradescope_app.command("results")
 def gradescope_results(
-    student: Annotated[str, typer.Argument(help="Whose submission, as grades.csv has it.", show_default=False)],
+    student: Annotated[
+        str, typer.Argument(help="Whose submission, as grades.csv has it.", show_default=False)
+    ],
     results: Results = Path("results"),
     policy: PolicyFile = None,
     out: Out = None,
@@ -207,7 +210,9 @@ def gradescope_autograder(
         known = write_autograder(_ROOT, results / "secret", out)
     print(f"{out}: upload it under Configure Autograder, with the newest Ubuntu as base image.")
     if not known:
-        print(f"There is no {results / 'secret'} yet: hidden checks draw their numbers from a new secret in the zip.")
+        print(
+            f"There is no {results / 'secret'} yet: hidden checks draw their numbers from a new secret in the zip."
+        )
     print("It holds solutions, hidden checks and the secret: it is not for students.")
 
 
@@ -224,7 +229,9 @@ def _finish(standings: "Standings", source: Path, path: Path, data: bytes, fille
     problem |= _tell("Left as they were:", filled.without_score)
     _tell("On the platform, without a submission here, and left as they were:", filled.left)
     if _tell_about(standings) or problem:
-        print("Ids are compared as they are: mend them in roster.csv (email, lms_user_id) or in the submissions' names.")
+        print(
+            "Ids are compared as they are: mend them in roster.csv (email, lms_user_id) or in the submissions' names."
+        )
         raise typer.Exit(1)
 
 

@@ -86,19 +86,23 @@ def _test(check: CheckResult, number: str) -> dict[str, Any]:
 
 
 def _hidden(check: CheckResult) -> str:
-    return _lines((str(check.outcome), MEANING_AT_GRADING.get(check.outcome, "")), ("likely", check.diagnosis))
+    return _lines(
+        (str(check.outcome), MEANING_AT_GRADING.get(check.outcome, "")), ("likely", check.diagnosis)
+    )
 
 
 def _public(check: CheckResult) -> str:
     if check.outcome is Outcome.SKIPPED:
         return _lines((str(check.outcome), check.message))
-    return _lines(
-        (str(check.outcome), check.message), ("likely", check.diagnosis), ("at", check.location)
-    )
+    return _lines((str(check.outcome), check.message), ("likely", check.diagnosis), ("at", check.location))
 
 
 def _lines(*parts: tuple[str, str]) -> str:
-    return "\n".join(f"{label}: {_plain(text)}" if text else label for label, text in parts if text or label not in ("likely", "at"))
+    return "\n".join(
+        f"{label}: {_plain(text)}" if text else label
+        for label, text in parts
+        if text or label not in ("likely", "at")
+    )
 
 
 def _plain(text: str) -> str:

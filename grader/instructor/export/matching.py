@@ -27,7 +27,9 @@ class Filled:
     left: Sequence[str]
 
 
-def place(standings: Standings, keys: Mapping[int, Sequence[str]]) -> tuple[dict[int, Graded], dict[str, str]]:
+def place(
+    standings: Standings, keys: Mapping[int, Sequence[str]]
+) -> tuple[dict[int, Graded], dict[str, str]]:
     """The students by line, and those who are on none alone with the reason.
 
     keys: what identifies each line's student, by the line's index.
@@ -84,6 +86,4 @@ def why_without_score(one: Graded) -> str:
         return ""
     if one.standing.earned is None:
         return f"{one.row.status}: grade all decides"
-    return (
-        "when it was handed in is unknown, and could cost points: write the time into the policy, under [handed_in]"
-    )
+    return "when it was handed in is unknown, and could cost points: write the time into the policy, under [handed_in]"

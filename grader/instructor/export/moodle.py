@@ -17,7 +17,12 @@ from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
 from grader.terminal import points
 
-_IDENTIFYING = ("ID number", "Email address", "Username", "Full name")  # Full name: only as an id, never split
+_IDENTIFYING = (
+    "ID number",
+    "Email address",
+    "Username",
+    "Full name",
+)  # Full name: only as an id, never split
 
 
 def fill(standings: Standings, path: Path, *, scale: bool = False) -> tuple[bytes, Filled]:
@@ -70,7 +75,9 @@ def fill(standings: Standings, path: Path, *, scale: bool = False) -> tuple[byte
             sheet.fill(row, grade, text.replace(".", ",") if _decimal_comma(told) else text)
             filled += 1
     name = names.get("full name", identifier)
-    return sheet.data(), Filled(filled, unmatched, without, [sheet.value(row, name) for row in keys if row not in placed])
+    return sheet.data(), Filled(
+        filled, unmatched, without, [sheet.value(row, name) for row in keys if row not in placed]
+    )
 
 
 def _number(text: str) -> str:

@@ -110,7 +110,9 @@ def _cell(text: str, start: int, delimiter: str) -> tuple[Cell, int]:
         while True:
             at = text.find('"', at)
             if at < 0:
-                raise ValueError(f"line {text.count(chr(10), 0, start) + 1}: a quotation mark is never closed")
+                raise ValueError(
+                    f"line {text.count(chr(10), 0, start) + 1}: a quotation mark is never closed"
+                )
             if not text.startswith('""', at):
                 break
             at += 2

@@ -12,7 +12,16 @@ from grader.instructor.outputs import cell, sheet_text
 from grader.instructor.standings import Graded, Standings
 from grader.terminal import points
 
-_POLICY = ("handed_in", "late_by_hours", "days_late", "late_days_used", "counted", "penalty", "bonus", "final")
+_POLICY = (
+    "handed_in",
+    "late_by_hours",
+    "days_late",
+    "late_days_used",
+    "counted",
+    "penalty",
+    "bonus",
+    "final",
+)
 
 
 def csv_bytes(standings: Standings) -> bytes:

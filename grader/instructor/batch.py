@@ -34,16 +34,9 @@ from rich.text import Text
 from grader.assignment import BY_NAME, TASKS
 from grader.instructor.collect import Handed, find_submissions, read
 from grader.instructor.course.layout import CLASS_FILE
-from grader.instructor.outputs import (
-    UNREADABLE_CHECK,
-    Row,
-    Status,
-    Summary,
-    print_summary,
-    row_of,
-    write_grades_csv,
-)
+from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.records import merge, read_record, record_path, to_examine, write_whole
+from grader.instructor.rows import UNREADABLE_CHECK, Row, Status, row_of, write_grades_csv
 from grader.kit import kit_digest
 from grader.limits import Limits
 from grader.outcomes import KitError, Outcome

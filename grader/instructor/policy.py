@@ -204,10 +204,11 @@ class Policy:
         if self.late_days:
             found.append(("Free late days", f"{self.late_days} a student"))
         if self.penalty_per_day.value:
-            of = " of the points earned" if self.penalty_per_day.is_share else ""
-            found.append(("Penalty", f"{self.penalty_per_day}{of} for each further day begun"))
+            of = " of the points earned"
+            share = of if self.penalty_per_day.is_share else ""
+            found.append(("Penalty", f"{self.penalty_per_day}{share} for each further day begun"))
             if self.cap != Amount(1, True):
-                found.append(("Penalty at most", f"{self.cap}{' of them' if self.cap.is_share else ''}"))
+                found.append(("Penalty at most", f"{self.cap}{of if self.cap.is_share else ''}"))
         if self.drop:
             found.append(("Not counted", ", ".join(self.drop)))
         if self.extensions:

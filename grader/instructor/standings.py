@@ -5,6 +5,7 @@ its student; where there is no such file, all are.
 """
 
 import csv
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import msgspec
 
 from grader.instructor.course.layout import find_course
 from grader.instructor.course.roster import Roster, read_roster
-from grader.instructor.outputs import Row, row_of, sheet_text
 from grader.instructor.policy import NAME, Policy, Standing, parse_handed_in, read_policy
 from grader.instructor.records import record_path
+from grader.instructor.rows import Row, row_of, sheet_text
 from grader.report import SCHEMA, Report, decode
 from grader.submission import SubmissionError
 
@@ -101,16 +102,23 @@ def _in_grades(path: Path) -> set[str] | None:
 
 def _read(records: Path, in_class: set[str] | None) -> tuple[list[Report], list[str]]:
     reports, unread = [], []
-    for path in sorted(records.glob("*.json")):
-        if path.name.startswith("."):
-            continue
-        try:
-            report = decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError):
-            unread.append(path.name)
-            continue
-        if report.schema != SCHEMA or record_path(records, report.student).name != path.name:
-            unread.append(path.name)
-        elif in_class is None or sheet_text(report.student) in in_class:
-            reports.append(report)
+    collecting = gc.isenabled()
+    gc.disable()  # it would walk over all records again and again, and find nothing
+    try:
+        for path in sorted(records.glob("*.json")):
+            if path.name.startswith("."):
+                continue
+            try:
+                report = decode(path.read_bytes())
+            except (OSError, msgspec.DecodeError):
+                unread.append(path.name)
+                continue
+            if report.schema != SCHEMA or record_path(records, report.student).name != path.name:
+                unread.append(path.name)
+            elif in_class is None or sheet_text(report.student) in in_class:
+                reports.append(report)
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
     return sorted(reports, key=lambda report: report.student), unread

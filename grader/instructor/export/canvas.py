@@ -16,7 +16,7 @@ from grader.instructor.export.matching import Filled, place, why_without_score
 from grader.instructor.export.sheet import Sheet, read_sheet
 from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
-from grader.terminal import points
+from grader.text import points
 from grader.usage import did_you_mean
 
 _IDS = ("ID", "SIS User ID", "SIS Login ID")

@@ -185,7 +185,7 @@ def gradescope_results(
     with export_messages():
         from grader.instructor.export import gradescope as format_
         from grader.instructor.standings import read_standings
-        from grader.terminal import clean
+        from grader.text import clean
         from grader.usage import did_you_mean
 
         standings = read_standings(results, policy)
@@ -242,7 +242,7 @@ def _tell_about(standings: "Standings") -> bool:
 
 def _tell(what: str, students: Mapping[str, str] | Sequence[str]) -> bool:
     """List the students, with reasons where there are some; whether there are any."""
-    from grader.terminal import clean
+    from grader.text import clean
 
     if not students:
         return False

@@ -15,7 +15,7 @@ from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report
 from grader.submission import SubmissionError
-from grader.terminal import clean, points
+from grader.text import clean, points
 
 MAX_TEXT = 4_000  # characters of a message
 _HIDDEN = "after_published"  # when students see what hidden checks say

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from grader.assignment import TASKS
-from grader.instructor.outputs import cell, sheet_text
+from grader.instructor.rows import cell, sheet_text
 from grader.instructor.standings import Graded, Standings
-from grader.terminal import points
+from grader.text import points
 
 _POLICY = (
     "handed_in",

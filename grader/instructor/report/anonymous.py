@@ -17,7 +17,7 @@ from pathlib import Path
 from grader.instructor.course.roster import Roster
 from grader.outcomes import Outcome
 from grader.report import CheckResult
-from grader.terminal import clean
+from grader.text import clean
 
 _LENGTH = 5
 _OF_THE_KIT = (Outcome.FAILED, Outcome.MISSING)  # whose messages are the kit's words and numbers

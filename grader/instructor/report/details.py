@@ -17,13 +17,14 @@ from grader.instructor.report.anonymous import Names
 from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
 from grader.report import CheckResult
-from grader.terminal import clean, points
+from grader.text import clean, points
 
 _MAX_TEXT = 2_000  # characters of a message or location
 _MAX_OUTPUT = 1_000
 _MAX_PICTURES = 1_500_000  # characters of base64, in the whole page
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
 _UNSHOWN = (Outcome.PASSED, Outcome.SKIPPED)  # these need no words of their own
+_OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 
 
 class Packer:
@@ -32,7 +33,8 @@ class Packer:
     def __init__(self, names: Names):
         self._names = names
         self._texts: dict[str, int] = {"": 0}
-        self._checks: dict[tuple[str, ...], int] = {}
+        self._checks: list[tuple[str, ...]] = []
+        self._numbers: dict[str, int] = {}  # of the checks, by id
         self._pictures = 0
 
     def pack(self, graded: Sequence[Graded], steps: Mapping[str, Sequence[tuple[str, str]]]) -> str:
@@ -41,7 +43,7 @@ class Packer:
         content = {
             "outcomes": list(Outcome),
             "texts": list(self._texts),
-            "checks": list(self._checks),
+            "checks": self._checks,
             "students": students,
         }
         data = gzip.compress(msgspec.json.encode(content), compresslevel=6, mtime=0)
@@ -54,10 +56,7 @@ class Packer:
         if report.level:
             facts.append(("Isolation level", report.level))
         facts.append(("Examined in", f"{report.seconds:.1f} s"))
-        results = []
-        for task in report.tasks:
-            for check in task.checks:
-                results.append(self._check(check))
+        results = [self._check(check) for task in report.tasks for check in task.checks]
         return [
             [[self._text(label), self._text(value)] for label, value in (*facts, *steps)],
             results,
@@ -66,14 +65,13 @@ class Packer:
         ]
 
     def _check(self, check: CheckResult) -> list[int]:
-        key = (
-            self._names.check(check),
-            check.task,
-            "" if self._names.hides(check) else clean(check.title),
-            check.visibility,
-            points(check.points),
-        )
-        found = [self._checks.setdefault(key, len(self._checks)), list(Outcome).index(check.outcome)]
+        number = self._numbers.get(check.id)
+        if number is None:
+            number = self._numbers[check.id] = len(self._checks)
+            title = "" if self._names.hides(check) else clean(check.title)
+            name = self._names.check(check)
+            self._checks.append((name, check.task, title, check.visibility, points(check.points)))
+        found = [number, _OUTCOMES[check.outcome]]
         if check.outcome in _UNSHOWN:
             return found
         words = [

@@ -82,16 +82,28 @@
   const page = byId("page");
   let current = null;
 
-  const failure = (data, [index, outcome, message, diagnosis, location, picture]) => {
+  // text with `code` in it, as elements
+  const words = (name, text, kind) => {
+    const element = make(name, "", kind);
+    text.split("`").forEach((part, index) => element.append(index % 2 ? make("code", part) : part));
+    return element;
+  };
+  const worth = (points) => `${points} point${points === "1" ? "" : "s"}`;
+
+  const failure = (data, [index, outcome, message, diagnosis, location, picture], same) => {
     const [name, , title, visibility, points] = data.checks[index];
-    const article = make("article", "", outcome === skipped(data) ? "failure quiet" : "failure");
+    const article = make("article", "", "failure");
     const heading = make("h4");
-    heading.append(make("code", name), ` ${data.outcomes[outcome]}, ${points} points`);
+    heading.append(make("code", name), ` ${data.outcomes[outcome]}, ${worth(points)}`);
     article.append(heading);
-    const asked = [title, visibility === "hidden" ? "(at grading only)" : ""].filter(Boolean).join(" ");
-    if (asked) article.append(make("p", asked));
+    const asked = [title, visibility === "hidden" ? "(At grading only.)" : ""].filter(Boolean).join(" ");
+    if (asked) article.append(words("p", asked));
+    if (same) {
+      article.append(make("p", `The same as ${same}.`));
+      return article;
+    }
     if (message) article.append(make("pre", data.texts[message]));
-    if (diagnosis) article.append(make("p", `Likely: ${data.texts[diagnosis]}`, "likely"));
+    if (diagnosis) article.append(words("p", `Likely: ${data.texts[diagnosis]}`, "likely"));
     if (location) article.append(make("pre", data.texts[location]));
     if (picture) {
       const image = make("img");
@@ -101,7 +113,29 @@
     }
     return article;
   };
-  const skipped = (data) => data.outcomes.indexOf("skipped");
+
+  // the failures of one task: each with its words, and those skipped for them in one line
+  const failures = (data, task, results) => {
+    const seen = new Map();
+    const parts = [make("h3", "", "task")];
+    const skipped = [];
+    let earned = 0, possible = 0;
+    for (const result of results) {
+      const [name, , , , points] = data.checks[result[0]];
+      const outcome = data.outcomes[result[1]];
+      possible += Number(points);
+      if (outcome === "passed") earned += Number(points);
+      else if (outcome === "skipped") skipped.push(name.slice(name.indexOf("/") + 1));
+      else {
+        const cause = result[4] ? `${result[1]},${result[2]},${result[4]}` : "";
+        parts.push(failure(data, result, seen.get(cause)));
+        if (cause && !seen.has(cause)) seen.set(cause, name);
+      }
+    }
+    parts[0].append(make("code", task), ` ${Number(earned.toFixed(2))} of ${worth(String(possible))}`);
+    if (skipped.length) parts.push(make("p", `Skipped for it: ${skipped.join(", ")}.`, "quiet"));
+    return parts;
+  };
 
   const show = async (one) => {
     current = one;
@@ -118,21 +152,10 @@
     }
     const content = [list];
     for (const problem of problems) content.push(make("p", data.texts[problem], "odd"));
-    const failures = results.filter(([, outcome]) => outcome !== 0);
-    content.push(make("h3", failures.length ? `${failures.length} of ${results.length} checks not passed`
-      : `All ${results.length} checks passed`));
-    const seen = new Map();
-    for (const result of failures) {
-      const cause = result[4] ? `${result[1]},${result[2]},${result[4]}` : "";
-      if (cause && seen.has(cause)) {
-        const article = failure(data, result.slice(0, 2));
-        article.append(make("p", `The same as ${seen.get(cause)}.`));
-        content.push(article);
-      } else {
-        if (cause) seen.set(cause, data.checks[result[0]][0]);
-        content.push(failure(data, result));
-      }
-    }
+    const tasks = Map.groupBy(results, (result) => data.checks[result[0]][1]);
+    const lost = [...tasks].filter(([, found]) => found.some(([, outcome]) => outcome !== 0));
+    if (!lost.length) content.push(make("h3", "All checks passed"));
+    for (const [task, found] of lost) content.push(...failures(data, task, found));
     if (output) content.push(make("h3", "Printed by the code"), make("pre", data.texts[output]));
     byId("page-body").replaceChildren(...content);
     const visible = order.filter((other) => !other.row.hidden);

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from grader.assignment import TASKS, TOTAL_POINTS
 from grader.instructor.policy import Lateness, Policy, Standing, show_time
@@ -19,7 +19,7 @@ from grader.instructor.report import statistics
 from grader.instructor.report.anonymous import Names
 from grader.instructor.report.details import Packer, lost_in
 from grader.instructor.standings import Graded, Standings
-from grader.terminal import clean, points
+from grader.text import clean, points
 
 _LISTED = 50  # students named in a list of what needs a look
 
@@ -52,7 +52,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         lstrip_blocks=True,
         autoescape=True,
     )
-    environment.filters |= {"points": points, "percent": _percent}
+    environment.filters |= {"points": points, "percent": _percent, "words": _words}
     style, script = _part("page.css"), _part("page.js")
     first_of = {one.student: number for number, one in enumerate(graded)}
     checks = statistics.checks(graded)
@@ -72,6 +72,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         check_name=lambda check: names.check_name(check.id, check.task, hidden=check.hidden),
         weak=statistics.WEAK,
         enough=statistics.ENOUGH,
+        poor=[c for c in checks if c.discrimination is not None and c.discrimination < statistics.WEAK],
         limits=[check for check in checks if check.timeouts or check.memory],
         times=statistics.times(graded),
         lines=[_line(one, names, policy) for one in graded],
@@ -204,6 +205,15 @@ def _minus(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+def _words(text: str) -> Markup:
+    """Text with `code` in it."""
+    parts = clean(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
 
 
 def _part(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
-from grader.instructor.outputs import Status
 from grader.instructor.records import has_verdict
+from grader.instructor.rows import Status
 from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
 from grader.report import CheckResult

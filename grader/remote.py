@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.isolation import SANDBOXED, level_of
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError, Outcome
 from grader.submission import Submission
@@ -91,6 +92,14 @@ class Budget:
 
     def __init__(self, seconds: float):
         self.seconds = self.left = seconds
+
+
+# what the phrase that says how a worker died has in it where that is an outcome of its own
+_DEATHS: dict[str, type[WorkerFailure]] = {
+    "processor time": TimeoutFailure,
+    "memory": OutOfMemoryError,
+    "sandbox": ForbiddenError,
+}
 
 
 class Transport(Protocol):
@@ -179,7 +188,7 @@ class Worker:
                 self._budget.left -= time.monotonic() - start
             answer = wire.decode_answer(text)
             if isinstance(answer, wire.Raised):
-                raise _failure(answer)
+                raise _failure(answer, level_of(self.layers) in SANDBOXED)
             if not isinstance(answer, wire.Returned):
                 raise wire.Malformed("an answer of the wrong kind")
             self.modules = [str(name)[:200] for name in answer.modules[:200]]
@@ -192,11 +201,11 @@ class Worker:
             raise CrashedError(f"{doing} gave an answer that cannot be read ({error})") from None
         except (EOFError, ConnectionError, BrokenPipeError):
             how = self.end()
-            failure = TimeoutFailure if "processor time" in how else CrashedError
+            failure = next((kind for words, kind in _DEATHS.items() if words in how), CrashedError)
             raise failure(f"{doing} ended the process{how}") from None
 
 
-def _failure(raised: wire.Raised) -> WorkerFailure:
+def _failure(raised: wire.Raised, sandboxed: bool) -> WorkerFailure:
     frames = tuple(raised.frames[:20])
     text = raised.text[:2000]
     match raised.kind:
@@ -210,6 +219,10 @@ def _failure(raised: wire.Raised) -> WorkerFailure:
         case "forbidden":
             return ForbiddenError(
                 f"{text} was called: the finished operation that this task asks for", frames
+            )
+        case "refused" if sandboxed:
+            return ForbiddenError(
+                f"{raised.exception[:100]}: {text}. The sandbox does not let a submission do this", frames
             )
         case _:
             return StudentError(
@@ -319,10 +332,13 @@ class SocketTransport:
 
 
 def greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:
-    """Wait for the worker's hello: the sandbox layers that hold."""
+    """Wait for the worker's hello: the sandbox layers that hold. Raises `KitError` where one is missing."""
     try:
         text, _ = transport.receive(0, time.monotonic() + READY_SECONDS)
         hello = wire.decode_answer(text)
+        if isinstance(hello, wire.Refused):
+            transport.end()
+            raise KitError(f"a layer of the sandbox is missing: {hello.layer[:100]} ({hello.reason[:500]})")
         if not isinstance(hello, wire.Hello):
             raise wire.Malformed("no hello")
     except (EOFError, TimeoutError, OSError, wire.Malformed) as error:

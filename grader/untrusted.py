@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError
 
@@ -44,25 +45,27 @@ def _environment() -> dict[str, str]:
 class ForkServer:
     """The untrusted parent, and the workers that it forks."""
 
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None):
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, isolation: Isolation):
         self._control = control
         self._process = process
+        self._isolation = isolation
         self._ready = process is None
+        self._clones: dict[frozenset[str], ForkServer] = {}
 
     @classmethod
-    def start(cls) -> ForkServer:
+    def start(cls, isolation: Isolation) -> ForkServer:
         """Start the program and return at once: it imports torch while the caller does, too."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", str(BOOT), "zygote", str(theirs.fileno())],
+                [sys.executable, "-I", str(BOOT), "zygote", level_here(isolation), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: we end it
             )
-        return cls(ours, process)
+        return cls(ours, process, isolation)
 
     def wait(self) -> None:
         """Return when the program is ready to fork workers."""
@@ -70,10 +73,13 @@ class ForkServer:
             return
         self._control.settimeout(READY_SECONDS)
         try:
-            if not self._control.recv(4096):
+            data = self._control.recv(4096)
+            if not data:
                 raise EOFError
         except (OSError, EOFError, TimeoutError) as error:
             raise ForkServerDied("the process that starts workers did not start") from error
+        if missing := json.loads(data).get("missing"):
+            raise KitError(f"the sandbox of workers cannot be made here ({missing})")
         self._ready = True
 
     def compact(self) -> None:
@@ -85,7 +91,18 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._order({"do": "clone"}, theirs.fileno())
-        return ForkServer(ours, None)
+        return ForkServer(ours, None, self._isolation)
+
+    def importing(self, modules: frozenset[str]) -> ForkServer:
+        """A clone of this one that has imported these, of `preload.HEAVY`; kept for the next who asks."""
+        if not modules:
+            return self
+        if modules not in self._clones:
+            clone = self.clone()
+            for name in sorted(modules):
+                clone._order({"do": "import", "name": name})
+            self._clones[modules] = clone
+        return self._clones[modules]
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
         """A fresh worker; what it prints is added to `output`."""
@@ -103,6 +120,8 @@ class ForkServer:
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
+        for clone in self._clones.values():
+            clone.close()
         self._control.close()
         if self._process is not None:
             try:
@@ -141,6 +160,8 @@ def _how_it_died(status: int) -> str:
         return ": it used up its processor time"
     if code == -signal.SIGKILL:
         return ""  # by us
+    if code == -signal.SIGSYS:
+        return ": the sandbox ended it for a system call of another architecture"
     if code == 0:
         return ": the code itself ended it, as os._exit does"
     if code < 0:
@@ -151,14 +172,33 @@ def _how_it_died(status: int) -> str:
     return f" with exit status {code}"
 
 
+def probe(isolation: Isolation) -> list[str]:
+    """The layers that hold in a process of the level that this machine gives. Imports no torch there either.
+
+    Raises `KitError` where one is missing.
+    """
+    program = [sys.executable, "-I", str(BOOT), "probe", level_here(isolation)]
+    try:
+        done = subprocess.run(
+            program, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=READY_SECONDS
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise KitError("the program that takes the sandbox's layers on did not answer") from error
+    if "missing" in found:
+        raise KitError(f"a layer of the sandbox is missing: {found['missing']}")
+    return found["layers"]
+
+
 class SpawnServer:
     """Workers that are programs of their own, each importing torch: for macOS and Windows.
 
     One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
     """
 
-    def __init__(self, cpu_seconds: int):
+    def __init__(self, cpu_seconds: int, isolation: Isolation):
         self._cpu_seconds = cpu_seconds
+        self._isolation = isolation
         self._spare = self._spawn()
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
@@ -181,7 +221,7 @@ class SpawnServer:
         with theirs:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-I", str(BOOT), "spawned",
+                    sys.executable, "-I", str(BOOT), "spawned", level_here(self._isolation),
                     "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
@@ -219,7 +259,11 @@ def _stop(process: subprocess.Popen[bytes]) -> str:
 Workers = ForkServer | SpawnServer
 
 
-def start_workers(limits: Limits, method: str = "") -> Workers:
-    """Workers by the best means of this system: forked on Linux, spawned elsewhere."""
+def start_workers(limits: Limits, method: str = "", isolation: Isolation | None = None) -> Workers:
+    """Workers by the best means of this system: forked on Linux, spawned elsewhere.
+
+    isolation: None for the best that this machine gives, whatever that is.
+    """
+    isolation = isolation or Isolation()
     method = method or ("fork" if sys.platform == "linux" else "spawn")
-    return ForkServer.start() if method == "fork" else SpawnServer(limits.cpu)
+    return ForkServer.start(isolation) if method == "fork" else SpawnServer(limits.cpu, isolation)

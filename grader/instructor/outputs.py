@@ -10,6 +10,7 @@ from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
 from grader.instructor.rows import Row, Status, cell
+from grader.isolation import enough
 from grader.outcomes import Outcome
 from grader.report import Report
 from grader.terminal import clean, points
@@ -30,11 +31,13 @@ class Summary:
         self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
         self.rows: list[Row] = []  # the first ones, to show a small class
+        self.levels: Counter[str] = Counter()  # of isolation
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
         """Count one student in."""
         self.statuses[row.status] += 1
+        self.levels[row.level] += 1
         if len(self.rows) <= _ROWS_SHOWN:
             self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
@@ -77,11 +80,24 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(line)
     if summary.failed_most:
         console.print(_failed_table(summary))
+    if weak := _weakly_isolated(summary):
+        console.print(Text(weak, style="yellow"), soft_wrap=True)
     for student, what in summary.notes:
         console.print(Text(f"{clean(student)}: {clean(what)}", style="yellow"))
     silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
     if silent:
         console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _weakly_isolated(summary: Summary) -> str:
+    """How many had a level of isolation that `grade all` takes only when told to; "" for none."""
+    weak = {
+        level: count for level, count in sorted(summary.levels.items()) if level and not enough(level, "B")
+    }
+    if not weak:
+        return ""
+    counts = " and ".join(f"{count} at level {level}" for level, count in weak.items())
+    return f"Examined with less isolation: {counts} (grade doctor says what that leaves open)."
 
 
 def _score_table(rows: Sequence[Row]) -> Table:

@@ -2,17 +2,20 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from grader.assignment import TASKS
-from grader.instructor.records import has_verdict, write_whole
+from grader.instructor.records import UNREADABLE_CHECK, has_verdict, write_whole
 from grader.report import Report, TaskResult
 from grader.text import points
 
-UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
+_NOTE_LENGTH = 500  # characters in grades.csv: the whole is in the record
+# control characters, surrogates, separators of lines and paragraphs
+_NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 
 
 class Status(StrEnum):
@@ -24,6 +27,7 @@ class Status(StrEnum):
     PARTLY = "partly graded"  # so far only some tasks (`--task`)
     OUTDATED = "outdated"  # submission or kit changed since, and `--student` left it out
     NOT_GRADED = "not graded"  # `--student` left it out
+    ABSENT = "nothing handed in"  # on the roster, without a submission: no points, and no 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,9 @@ class Row:
     student: str
     points: dict[str, float | None]
     status: Status
+    level: str = ""  # of isolation, "A" to "D"; "" where nothing was run
+    handed_in: str = ""
+    note: str = ""  # what was wrong with the submission as it was handed in
 
     @property
     def total(self) -> float | None:
@@ -54,7 +61,7 @@ def row_of(student: str, report: Report | None, current: bool = True) -> Row:
         status = Status.UNREADABLE
     else:
         status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
-    return Row(student, earned, status)
+    return Row(student, earned, status, report.level, report.handed_in, "; ".join(report.problems))
 
 
 def _unreadable(task: TaskResult) -> bool:
@@ -62,23 +69,30 @@ def _unreadable(task: TaskResult) -> bool:
 
 
 def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`.
+    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`, `isolation`,
+    `handed_in` and `note`.
 
-    A name that a spreadsheet would take for a formula (it begins with =, +, -, @ or a tab) gets an
-    apostrophe before it, which spreadsheets read as 'this is text'; no other name is changed.
+    A student is one line: see `sheet_text`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
+    columns = ("total", "status", "isolation", "handed_in", "note")
+    writer.writerow(["student", *(task.name for task in TASKS), *columns])
     for row in rows:
         cells = [cell(row.points.get(task.name)) for task in TASKS]
-        writer.writerow([sheet_text(row.student), *cells, cell(row.total), row.status])
+        more = (row.status, row.level, row.handed_in, sheet_text(row.note[:_NOTE_LENGTH]))
+        writer.writerow([sheet_text(row.student), *cells, cell(row.total), *more])
     write_whole(path, text.getvalue().encode())
 
 
 def sheet_text(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """`text` as a cell of one line that no spreadsheet takes for a formula.
+
+    What begins as a formula does (with =, +, -, @, after spaces, too) gets an apostrophe before it, which
+    spreadsheets read as 'this is text'. Line breaks and other control characters become spaces.
+    """
+    text = "".join(" " if unicodedata.category(letter) in _NOT_IN_A_LINE else letter for letter in text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text
 
 
 def cell(value: float | None) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from grader.instructor.course.layout import find_course
-from grader.instructor.course.roster import Roster, read_roster
 from grader.instructor.policy import NAME, Policy, Standing, parse_handed_in, read_policy
 from grader.instructor.records import record_path
+from grader.instructor.roster import Roster, read_roster
 from grader.instructor.rows import Row, row_of, sheet_text
 from grader.report import SCHEMA, Report, decode
 from grader.submission import SubmissionError

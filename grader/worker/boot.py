@@ -1,4 +1,6 @@
-"""Starts an untrusted program: `python -I boot.py zygote FD` or `... spawned FD SECONDS`.
+"""Starts an untrusted program: `python -I boot.py zygote LEVEL FD` or `... spawned LEVEL FD SECONDS`.
+
+`python -I boot.py probe LEVEL` takes the layers of a level on, says which hold, and ends.
 
 Run as a script, so that only `grader.worker` and `datasets` of the kit can be imported from here on:
 not the checks, not `grader.instructor`, not `solutions`.
@@ -40,11 +42,16 @@ def _narrow() -> None:
 
 if __name__ == "__main__":
     _narrow()
-    if sys.argv[1] == "zygote":
-        from grader.worker import zygote
+    match sys.argv[1:]:
+        case "zygote", level, control:
+            from grader.worker import zygote
 
-        zygote.main(int(sys.argv[2]))
-    else:
-        from grader.worker import spawned
+            zygote.main(int(control), level)
+        case "spawned", level, channel, seconds:
+            from grader.worker import spawned
 
-        spawned.main(spawned.receive_channel(sys.argv[2]), int(sys.argv[3]))
+            spawned.main(spawned.receive_channel(channel), int(seconds), level)
+        case "probe", level:
+            from grader.worker import sandbox
+
+            sandbox.probe(level)

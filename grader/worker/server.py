@@ -17,6 +17,7 @@ from typing import Any
 
 from grader.worker import probes, wire
 from grader.worker.finished import Ban, ForbiddenOperation
+from grader.worker.sandbox import LayerMissing
 from grader.worker.sources import PACKAGE, SubmissionImporter, file_of
 from grader.worker.torch_setup import import_torch
 from grader.worker.untouched import Untouched
@@ -281,6 +282,8 @@ def _raised(error: BaseException) -> wire.Raised:
         kind = "memory"
     elif isinstance(error, ForbiddenOperation):
         kind = "forbidden"
+    elif isinstance(error, PermissionError):
+        kind = "refused"
     return wire.Raised(kind, str(type(error).__name__)[:200], text, frames[-_MAX_FRAMES:])
 
 
@@ -303,6 +306,11 @@ def serve(channel: socket.socket, layers: list[str]) -> None:
             return
         answer, packer = server.answer(text, payload)
         _send(channel, wire.encode(request_id, answer, packer))
+
+
+def refuse(channel: socket.socket, missing: LayerMissing) -> None:
+    """Say in the place of hello which layer is missing: not a byte of a submission comes here."""
+    _send(channel, wire.encode(0, wire.Refused(missing.layer, missing.reason)))
 
 
 def _send(channel: socket.socket, pieces: list[bytes | memoryview]) -> None:

@@ -11,10 +11,14 @@ import sys
 from grader.worker import sandbox, server
 
 
-def main(channel: socket.socket, cpu_seconds: int) -> None:
+def main(channel: socket.socket, cpu_seconds: int, level: str) -> None:
     """Take the sandbox's layers, then answer requests until the channel closes."""
-    layers = sandbox.enter(channel.fileno(), 1, cpu_seconds)
-    server.serve(channel, layers)
+    try:
+        layers = sandbox.enter(sandbox.prepare(level), channel.fileno(), 1, cpu_seconds)
+    except sandbox.LayerMissing as missing:
+        server.refuse(channel, missing)
+    else:
+        server.serve(channel, layers)
     os._exit(0)
 
 

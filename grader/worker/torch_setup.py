@@ -5,6 +5,7 @@ to mark a graph break for a compiler that is not running. A stand-in answers tha
 compiles (any other attribute) gets the real module.
 """
 
+import functools
 import importlib
 import sys
 from types import ModuleType
@@ -30,6 +31,20 @@ class _DynamoWhenNeeded(ModuleType):
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def load_without_workers() -> None:
+    """Let every DataLoader load in its own process: in a sandbox it can start no other."""
+    from torch.utils.data import DataLoader
+
+    original = DataLoader.__init__
+
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.num_workers = self.timeout = 0
+
+    DataLoader.__init__ = init  # type: ignore[method-assign]
 
 
 def import_torch() -> ModuleType:

@@ -162,6 +162,13 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     layers: list[str]
 
 
+class Refused(msgspec.Struct, tag="refused", frozen=True):
+    """In the place of Hello: a wanted sandbox layer could not be had, and the worker ends."""
+
+    layer: str
+    reason: str
+
+
 class Returned(msgspec.Struct, tag="returned", frozen=True):
     """A result. `call` names the kept graph; `modules` are the submission's files that are loaded."""
 
@@ -180,7 +187,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Raised(msgspec.Struct, tag="raised", frozen=True):
-    """The code raised `exception`. `kind` is "error", "missing", "memory" or "forbidden"."""
+    """The code raised `exception`. `kind` is "error", "missing", "memory", "forbidden" or "refused"."""
 
     kind: str
     exception: str
@@ -188,7 +195,7 @@ class Raised(msgspec.Struct, tag="raised", frozen=True):
     frames: list[Frame] = []
 
 
-Answer = Hello | Returned | Raised
+Answer = Hello | Refused | Returned | Raised
 
 _encoder = msgspec.json.Encoder()
 _requests = msgspec.json.Decoder(Request)

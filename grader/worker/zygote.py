@@ -5,6 +5,7 @@ imports it does no more than fork, kill and reap on orders from its control sock
 
     {"do": "fork", "cpu": seconds}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
     {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
+    {"do": "import", "name": one of `preload.HEAVY`}  import it for all later children -> {}
     {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
     {"do": "compact"}  gather memory into huge pages -> {"pages": n}: a fork and its exit get three times as
                        fast, for a second once, which pays from some two hundred submissions on
@@ -20,22 +21,28 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from pathlib import Path
 
-from grader.worker import sandbox, server, untouched
-from grader.worker.torch_setup import import_torch
+from grader.worker import preload, sandbox, server, untouched
+from grader.worker.torch_setup import import_torch, load_without_workers
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
-def main(control_fd: int) -> None:
-    """Warm up, say so on the control socket, then obey it."""
-    _warm_up()
+def main(control_fd: int, level: str) -> None:
+    """Warm up, say so on the control socket, then obey it; `level` is that of the children's isolation."""
     control = socket.socket(fileno=control_fd)
     try:
+        plan = sandbox.prepare(level)
+    except sandbox.LayerMissing as missing:
+        control.send(json.dumps({"missing": str(missing)}).encode())
+        os._exit(1)
+    _warm_up(sealed=level == "B")
+    try:
         control.send(b'{"ready": true}')
-        _obey(control)
+        _obey(control, plan)
     except (
         BrokenPipeError,
         ConnectionResetError,
@@ -43,9 +50,10 @@ def main(control_fd: int) -> None:
         os._exit(0)
 
 
-def _warm_up() -> None:
+def _warm_up(sealed: bool) -> None:
     """Do once what every child would do at its first call: lazy imports and first uses of kernels."""
     torch = import_torch()
+    load_without_workers()
     from torch.utils.data import DataLoader, TensorDataset
 
     functional = torch.nn.functional
@@ -70,14 +78,23 @@ def _warm_up() -> None:
     for module in (
         "torch.nested._internal.nested_tensor",
         "numpy.random",
-    ):  # a first backward pass, a reseeding
+        "encodings.utf_8_sig",
+    ):  # a first backward pass, a reseeding, a submission's text
         importlib.import_module(module)
+    tempfile.gettempdir()  # found by writing, which children cannot
+    if sealed:
+        preload.small()
+    _share()
+
+
+def _share() -> None:
+    """Before a fork, after imports."""
     untouched.remember()
     gc.collect()
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 
 
-def _obey(control: socket.socket) -> None:
+def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -93,7 +110,7 @@ def _obey(control: socket.socket) -> None:
                 channel_fd, output_fd = descriptors
                 pid = os.fork()
                 if pid == 0:
-                    _be_child(channel_fd, output_fd, order["cpu"])
+                    _be_child(plan, channel_fd, output_fd, order["cpu"])
                 os.close(channel_fd)
                 os.close(output_fd)
                 kept.add(pid)
@@ -109,6 +126,10 @@ def _obey(control: socket.socket) -> None:
                 os.close(descriptors[0])
                 kept.add(pid)
                 answer = {"pid": pid}
+            case "import":
+                preload.heavy(order["name"])
+                _share()
+                answer = {}
             case "compact":
                 answer = {"pages": _compact(libc)}
             case "end":
@@ -143,11 +164,16 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     return data, list(descriptors)
 
 
-def _be_child(channel_fd: int, output_fd: int, cpu_seconds: int) -> None:
+def _be_child(plan: sandbox.Plan, channel_fd: int, output_fd: int, cpu_seconds: int) -> None:
     status = 1
     try:
-        layers = sandbox.enter(channel_fd, output_fd, cpu_seconds)
-        server.serve(socket.socket(fileno=channel_fd), layers)
+        channel = socket.socket(fileno=channel_fd)  # asks the kernel what the filter refuses
+        try:
+            layers = sandbox.enter(plan, channel_fd, output_fd, cpu_seconds)
+        except sandbox.LayerMissing as missing:
+            server.refuse(channel, missing)
+        else:
+            server.serve(channel, layers)
         status = 0
     finally:
         os._exit(status)  # never back into the parent's loop, never its exit handlers

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grader.instructor.course.roster import Roster
+from grader.instructor.roster import Roster
 from grader.instructor.standings import Graded, Standings
 
 

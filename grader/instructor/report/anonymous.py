@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from grader.instructor.course.roster import Roster
+from grader.instructor.roster import Roster
 from grader.outcomes import Outcome
 from grader.report import CheckResult
 from grader.text import clean

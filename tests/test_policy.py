@@ -47,7 +47,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, line: i
         ("2026-03-28T11:11:00+00:00", 1, 55.0),  # the free day
         ("2026-03-29T10:10:00+00:00", 1, 55.0),  # noon again, an hour sooner: the clock changed
         ("2026-03-29T10:11:00+00:00", 2, 49.5),
-        ("2026-05-28T11:11:00+00:00", 61, 27.5),  # the cap
+        ("2026-05-28T11:11:00+00:00", 62, 27.5),  # the cap
     ],
 )
 def test_days_begin_at_the_due_time_of_day(tmp_path: Path, handed_in: str, days: int, final: float) -> None:

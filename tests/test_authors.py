@@ -137,7 +137,7 @@ def test_what_does_not_hold_is_named_with_what_to_do(copy: Path, run: Run) -> No
     rewrite(
         copy / "grader/checks/public/test_layers.py", '@check("relu", points=0.5)', '@check("relu", points=1)'
     )
-    rewrite(copy / "solutions/layers.py", "return x.clamp(min=0)", "return x.clamp_min(0)")
+    rewrite(copy / "tests/mutants.py", 'hint="capped_at_six"', 'hint="identity"')
     rewrite(copy / "solutions/layers.py", "`max(0, x)` of each element", "The larger of 0 and x")
     rewrite(
         copy / "grader/instructor/mistakes.py",
@@ -154,6 +154,6 @@ def test_what_does_not_hold_is_named_with_what_to_do(copy: Path, run: Run) -> No
         "linear_unheard's hint is never told",
         "student/layers.py is not what solutions/ gives",
         "To do: grade release",
-        "'return x.clamp(min=0)' occurs 0 times",
+        "relu_capped_at_six does not hear relu_identity",
     ):
         assert expected in text, done.stdout

@@ -311,3 +311,38 @@ def test_right_versions_in_unlike_styles_do_not_stand_out(
     assert grade("similar", "class", "--out", "out", "--jobs", "2").returncode == 0
     found = {(row["first"], row["second"]) for row in rows(tmp_path / "out" / "similar.csv")}
     assert found == {("student0001", "student0002"), ("student0030", "student0041")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_runs_nothing_and_asks_for_nothing_in_a_browser(tmp_path: Path, scheme: str) -> None:
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (the group dev)"
+    )
+    from test_course_browser import browser_path
+
+    path = browser_path()
+    if path is None:
+        pytest.skip("no Chromium here: install the system's (apt-get install chromium) or playwright's")
+    (tmp_path / "similar.html").write_text(
+        made_page(doc(HOSTILE_NAME, HOSTILE), doc("ben", HOSTILE)), encoding="utf-8"
+    )
+    seen: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: seen.append(message.text))
+        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: seen.append(request.url))
+        address = (tmp_path / "similar.html").as_uri()
+        page.goto(address)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")  # the region of the table, then its first link
+        assert page.url == f"{address}#pair-1"
+        marked = page.evaluate("getComputedStyle(document.querySelector('mark')).backgroundColor")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert seen == [address]
+    assert marked != "rgba(0, 0, 0, 0)", "the page's own style is not used"
+    assert width <= 1200

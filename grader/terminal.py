@@ -3,7 +3,6 @@
 Text that comes from a submission is shown as text: no markup, no control characters.
 """
 
-import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult
+from grader.text import clean, points
 
 STYLES = {
     Outcome.PASSED: "green",
@@ -28,19 +28,6 @@ STYLES = {
     Outcome.NO_VERDICT: "yellow",
 }
 _MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\].*?(\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
-
-
-def clean(text: str) -> str:
-    """`text` without terminal escapes, other control characters and changes of writing direction."""
-    return _CONTROL.sub("", text)
-
-
-def points(value: float) -> str:
-    """Points as people write them: `5.5`, `6`."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def outcome_text(outcome: Outcome, console: Console) -> Text:

@@ -25,8 +25,9 @@ from rich.console import Console
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
 from grader.instructor import basis, batch, pool
 from grader.instructor.batch import course_secret, grade_all
-from grader.instructor.outputs import Row, Status, Summary, print_summary, row_of, write_grades_csv
+from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.records import read_record, record_path
+from grader.instructor.rows import Row, Status, row_of, write_grades_csv
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult
 from grader.submission import Submission, SubmissionError

@@ -39,14 +39,7 @@ from grader.instructor.classes import (
     scratch_of,
 )
 from grader.instructor.collect import Handed, read
-from grader.instructor.outputs import (
-    Row,
-    Status,
-    Summary,
-    print_summary,
-    row_of,
-    write_grades_csv,
-)
+from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.pool import Examine, LocalPool, Pool, Terms, Work
 from grader.instructor.records import (
     brought_up,
@@ -60,6 +53,7 @@ from grader.instructor.records import (
     with_bases,
     write_whole,
 )
+from grader.instructor.rows import Row, Status, row_of, write_grades_csv
 from grader.isolation import Isolation, require
 from grader.kit import kit_digest
 from grader.limits import Limits

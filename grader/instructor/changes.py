@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grader.instructor.outputs import cell, row_of, sheet_text
 from grader.instructor.records import has_verdict, read_record, record_path, sync_folder, write_whole
+from grader.instructor.rows import cell, row_of, sheet_text
 from grader.report import CheckResult, Report, TaskResult
 from grader.terminal import clean, points
 

@@ -8,6 +8,8 @@ import typer
 
 from grader.instructor.course.commands import course_app, feedback
 from grader.instructor.course.layout import find_course
+from grader.instructor.export.commands import export_app
+from grader.instructor.report.commands import report
 from grader.usage import complete_task, fail, messages, parse_tasks
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -20,6 +22,8 @@ def add_commands(app: typer.Typer) -> None:
     app.command("release")(release)
     app.add_typer(course_app)
     app.command("feedback")(feedback)
+    app.command("report")(report)
+    app.add_typer(export_app)
     app.command("similar")(similar)
     app.command("doctor")(doctor)
 

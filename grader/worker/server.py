@@ -147,7 +147,8 @@ class Server:
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         torch.autograd.set_detect_anomaly(False)
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():  # switching them imports torch's compiler
+            torch.use_deterministic_algorithms(False)
         torch.set_num_threads(1)
         linecache.clearcache()
 

@@ -116,7 +116,7 @@ ATTACKS: list[Attack] = [
         s = socket.socket(fileno=os.dup(channel))
         s.send(b"x", socket.MSG_OOB)
         os._exit(0)
-        """, (CRASHED, ERROR)),
+        """, (CRASHED, ERROR, FAILED)),
     forged("the channel half closed", "to leave the examiner waiting", "import socket; socket.socket(fileno=os.dup(channel)).shutdown(socket.SHUT_WR)", (CRASHED, TIMEOUT, ERROR), limits=SHORT),
     forged("the channel not read", "to leave the examiner sending", "import socket; socket.socket(fileno=os.dup(channel)).shutdown(socket.SHUT_RD)", (CRASHED, TIMEOUT, PASSED, ERROR), limits=SHORT),
     forged("a channel that does not wait", "to break the worker's loop", "os.set_blocking(channel, False)", STOPPED),

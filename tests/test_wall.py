@@ -1,11 +1,13 @@
 """The wall: no submission changes another check's outcome, nor its own for the better."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, changed, checks_of, earned, isolated, solution_files, with_body
+from conftest import QUICK, ROOT, changed, checks_of, earned, isolated, solution_files, with_body
 
 from grader.assignment import TASKS
 from grader.examine import examine

@@ -62,7 +62,8 @@ def _mangled_json(draw: Callable[..., Any], tree: Any) -> Any:
                 with contextlib.suppress(KeyError, IndexError):
                     holder[key] = json.loads(json.dumps(other_holder[other]))
             case _:
-                holder[key] = [holder[key]] * draw(st.integers(0, 40))
+                items = holder[key] if isinstance(holder[key], list) else [holder[key]]
+                holder[key] = items * draw(st.integers(0, 40))
         if not list(_places(tree)):
             break
     return tree

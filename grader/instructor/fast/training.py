@@ -22,7 +22,7 @@ from grader.reproduce.checkpoint import EpochResult, RunState
 from grader.reproduce.experiments import L1_PENALTY, Remedy
 from grader.reproduce.images import RunImages
 
-_EVALUATED = {"cpu": 200, "cuda": 1000}
+_EVALUATED = {"cpu": 64, "cuda": 1000}
 """Images in a forward pass of evaluation: few for a processor's cache, many for a GPU."""
 
 

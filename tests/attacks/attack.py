@@ -18,6 +18,7 @@ AROUND = ("relu", "elu", "Invert")  # the attacked task, the next of its module,
 # for attacks that hang; an honest call takes milliseconds, an import some ten
 SHORT = Limits(call=1.5, load=3.0, submission=30.0, cpu=30)
 ORDINARY = Limits(call=8.0, load=12.0, submission=60.0, cpu=60)
+PATIENT = Limits(call=40.0, load=12.0, submission=120.0, cpu=120)  # an answer that imports torch's compiler
 
 # an attack of which each part may be refused, by an error or by death
 STOPPED = (Outcome.PASSED, Outcome.ERROR, Outcome.CRASHED, Outcome.MEMORY, Outcome.TIMEOUT)

@@ -1,6 +1,6 @@
 """Odd values: what is no plain tensor, or a hostile one."""
 
-from attacks.attack import SHORT, Attack, hostile
+from attacks.attack import PATIENT, SHORT, Attack, hostile
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED, MEMORY, TIMEOUT = (
@@ -44,7 +44,7 @@ ATTACKS: list[Attack] = [
     value("transposed", f"return {_Y}.flatten().unsqueeze(0).T"),
     value("with named dimensions", "return x.clamp(min=0).flatten().rename('n')", (FAILED, ERROR)),
     value("of a transformation", "kept = []\ntorch.func.vmap(lambda v: kept.append(v) or v)(x.reshape(1, -1))\nreturn kept[0]", (FAILED, ERROR, CRASHED)),
-    value("fake", "from torch._subclasses import FakeTensorMode\nwith FakeTensorMode() as mode: return mode.from_tensor(x)", (FAILED, ERROR)),
+    value("fake", "from torch._subclasses import FakeTensorMode\nwith FakeTensorMode() as mode: return mode.from_tensor(x)", (FAILED, ERROR), limits=PATIENT),
     value("a parameter without a shape", "return torch.nn.parameter.UninitializedParameter()", (FAILED, ERROR)),
     value("without its memory", "y = x.clamp(min=0).clone()\ny.untyped_storage().resize_(0)\nreturn y", (FAILED, ERROR, CRASHED)),
     value("beyond its memory", "y = torch.empty(0)\ny.set_(x.clone().untyped_storage(), 0, (1000, 1000), (0, 1))\nreturn y", (FAILED, ERROR, CRASHED)),

@@ -5,12 +5,13 @@ from attacks.attack import LAYERS, Attack, hostile, raw
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED = Outcome.CRASHED, Outcome.ERROR, Outcome.FAILED, Outcome.PASSED
-_WRONG = "return x"
 
 
 def patched(name: str, at_import: str, **more: object) -> Attack:
     """A patch at import, and a `relu` that is wrong."""
-    return hostile(name, "to be found right without being right", at_import=at_import, answer=_WRONG, outcome=FAILED, **more)  # type: ignore[arg-type]
+    more.setdefault("outcome", FAILED)
+    more.setdefault("answer", "return x")
+    return hostile(name, "to be found right without being right", at_import=at_import, **more)  # type: ignore[arg-type]
 
 
 def odd(name: str, call: str, outcome: Outcome | tuple[Outcome, ...] = FAILED, **more: object) -> Attack:
@@ -33,7 +34,8 @@ ATTACKS: list[Attack] = [
         import builtins
         builtins.isinstance = builtins.all = builtins.bool = lambda *a: True
         """),
-    patched("math and struct", "import math, struct\nmath.isfinite = math.isnan = math.prod = lambda *a: True\nstruct.pack = struct.unpack = None"),
+    patched("math and struct", "import math, struct\nmath.isfinite = math.isnan = math.prod = lambda *a: True\nstruct.pack = struct.unpack = None",
+            outcome=(FAILED, ERROR), also={"elu": ERROR}),
     patched("pytest", """
         import sys, types
         sys.modules["pytest"] = sys.modules["_pytest"] = types.ModuleType("pytest")

@@ -125,7 +125,8 @@ ATTACKS: list[Attack] = [
         class Hangs:
             def __del__(self):
                 while True: pass
-        globals()["kept"] = Hangs()
+                if "kept" not in globals():
+                globals()["kept"] = Hangs()
         """),
     hostile("a destructor that hangs at once", "to hang when the result is sent", """
         class Hangs(torch.Tensor):

@@ -187,7 +187,14 @@ class Grounds:
                         _remove(self.folder / path)
             self._files = dict(_tree(self.folder))
         package = Path(__import__("torch").__file__).parent
-        places = (*_WATCHED, os.path.expanduser("~"), os.getcwd(), package, package.parent, Path(os.__file__).parent)
+        places = (
+            *_WATCHED,
+            os.path.expanduser("~"),
+            os.getcwd(),
+            package,
+            package.parent,
+            Path(os.__file__).parent,
+        )
         for place in {str(place) for place in places}:
             with contextlib.suppress(OSError):
                 for name in os.listdir(place):
@@ -225,7 +232,10 @@ def _tree(folder: Path) -> Iterator[tuple[str, tuple[object, ...]]]:
             if stat.S_ISREG(info.st_mode):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
             changed = 0 if stat.S_ISDIR(info.st_mode) else info.st_mtime_ns
-            yield str(path.relative_to(folder)), (oct(info.st_mode), info.st_uid, info.st_gid, changed, content)
+            yield (
+                str(path.relative_to(folder)),
+                (oct(info.st_mode), info.st_uid, info.st_gid, changed, content),
+            )
 
 
 def _processes() -> dict[int, str]:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-ORDINARY_USER = 65_534  # nobody, where root runs the suite as an ordinary user
+USERS = ("root", "ordinary", "as it is")
 _NEW = ["--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 _OWN_USER = ["--user", "--map-current-user", "--keep-caps"]
 
@@ -25,7 +25,7 @@ def box() -> tuple[str, ...]:
     return tuple(command)
 
 
-def launch(level: str, user: int, only: list[str] | None = None, shards: int = 2) -> dict[str, dict]:  # type: ignore[type-arg]
+def launch(level: str, user: str, only: list[str] | None = None, shards: int = 2) -> dict[str, dict]:  # type: ignore[type-arg]
     """The result of each attack by its id; what a runner said when it ended too early is under ""."""
     results: dict[str, dict] = {}  # type: ignore[type-arg]
     with tempfile.TemporaryDirectory(prefix="attacks-", ignore_cleanup_errors=True) as folder:
@@ -34,7 +34,7 @@ def launch(level: str, user: int, only: list[str] | None = None, shards: int = 2
         for shard in range(shards):
             place = Path(folder, str(shard))
             place.mkdir()
-            command = [*box(), sys.executable, "-m", "attacks.enter", str(place), str(user)]
+            command = [*box(), sys.executable, "-m", "attacks.enter", str(place), user]
             command += ["--level", level, "--shard", f"{shard}/{shards}"]
             command += ["--only", "|".join(only)] if only else []
             error = Path(folder, f"{shard}.stderr").open("w+")
@@ -44,13 +44,17 @@ def launch(level: str, user: int, only: list[str] | None = None, shards: int = 2
             runners.append((runner, error))
         for runner, error in runners:
             assert runner.stdout is not None
+            last = "none"
             for line in runner.stdout:
                 result = json.loads(line)
                 results[result["id"]] = result
+                last = result["id"]
             if runner.wait():
                 error.seek(0)
                 said = results.setdefault("", {"id": "", "problems": [], "seconds": 0})
-                said["problems"].append(f"a runner ended with status {runner.returncode}: {error.read()[-2000:]}")
+                said["problems"].append(
+                    f"a runner ended with status {runner.returncode} after {last}: {error.read()[-2000:]}"
+                )
             error.close()
     return results
 
@@ -59,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run attacks by hand, and print what is wrong.")
     parser.add_argument("words", nargs="*", help="parts of ids: only attacks that have one of them")
     parser.add_argument("--level", default="A")
-    parser.add_argument("--user", type=int, default=os.getuid())
+    parser.add_argument("--user", choices=USERS, default="as it is")
     parser.add_argument("--shards", type=int, default=2)
     options = parser.parse_args()
     from attacks import ATTACKS

@@ -1,5 +1,7 @@
 """Forging and pre-sending messages on the channel."""
 
+import textwrap
+
 from attacks.attack import SHORT, STOPPED, Attack, hostile
 
 from grader.outcomes import Outcome
@@ -31,17 +33,21 @@ def answer(text, payload=b""):
 """
 
 
-def forged(name: str, tries: str, code: str, outcome: Outcome | tuple[Outcome, ...], **more: object) -> Attack:
+def forged(
+    name: str, tries: str, code: str, outcome: Outcome | tuple[Outcome, ...], **more: object
+) -> Attack:
     """An attack with the tools above."""
-    return hostile(name, tries, f"{_TOOLS.strip()}\n{code}", outcome=outcome, **more)  # type: ignore[arg-type]
+    return hostile(name, tries, f"{_TOOLS.strip()}\n{textwrap.dedent(code)}", outcome=outcome, **more)  # type: ignore[arg-type]
 
 
 def returned(value: str, payload: str = "b''") -> str:
     """Code that answers with a value in the wire's own form."""
-    return f"answer('{{\"type\":\"returned\",\"value\":' + {value!r} + '}}', {payload})"
+    return f'answer(\'{{"type":"returned","value":\' + {value!r} + \'}}\', {payload})'
 
 
-_DEEP = "b'{\"type\":\"returned\",\"value\":' + b'{\"type\":\"list\",\"items\":[' * 20_000 + b']}' * 20_000 + b'}'"
+_DEEP = (
+    'b\'{"type":"returned","value":\' + b\'{"type":"list","items":[\' * 20_000 + b\']}\' * 20_000 + b\'}\''
+)
 _TENSOR = '{"type":"tensor","dtype":"uint8","shape":[%d],"offset":0}'
 
 ATTACKS: list[Attack] = [
@@ -120,7 +126,7 @@ ATTACKS: list[Attack] = [
     hostile("another packer", "to have its own code answer", """
         from grader.worker import wire
         wire.Packer.pack = lambda self, value, depth=0: True
-        """, outcome=FAILED),
+        """, outcome=FAILED, also={"elu": (PASSED, FAILED), "Invert": (PASSED, FAILED)}),
     hostile("another server", "to have its own code answer", """
         from grader.worker import server
         server.Server._call = lambda self, request, payload, packer: server.wire.Returned(True)
@@ -129,7 +135,7 @@ ATTACKS: list[Attack] = [
         from grader.worker import server
         server.Server._next = lambda self, module, bans: True
         torch.where = lambda *a: a[0]
-        """, also={"elu": (PASSED, FAILED, ERROR), "Invert": (PASSED, FAILED, ERROR)}),
+        """, also={"elu": (PASSED, FAILED, ERROR), "Invert": (PASSED, FAILED, ERROR, MISSING)}),
     hostile("an encoder of its own", "to answer more than it may", """
         from grader.worker import wire
         wire._encoder = type("Encoder", (), {"encode": lambda self, message: b'{"type":"returned","value":true}'})()

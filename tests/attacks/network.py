@@ -1,6 +1,6 @@
 """Network: loopback TCP and UDP, Unix and abstract sockets, netlink, and sockets of odd kinds."""
 
-from attacks.attack import STOPPED, Attack, hostile
+from attacks.attack import SHORT, STOPPED, Attack, hostile
 
 _SEND = """
 import socket
@@ -85,7 +85,7 @@ ATTACKS: list[Attack] = [
         from datetime import timedelta
         t.each(lambda: d.TCPStore("127.0.0.1", t.TCP4, is_master=False, timeout=timedelta(seconds=1)) and None,
                lambda: t.breach("a store is served") if d.TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=1), wait_for_workers=False) else None)
-        """, outcome=STOPPED),
+        """, outcome=STOPPED, limits=SHORT),
     hostile("machine code that connects", "to get past Python", """
         import ctypes, struct
         def go():

@@ -18,7 +18,7 @@ from attacks.grounds import Grounds
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--level", default="")
+    parser.add_argument("--level", default="A")
     parser.add_argument("--shard", default="0/1", help="which of how many parts")
     parser.add_argument("--only", default="", help="ids of attacks, separated by |")
     options = parser.parse_args()

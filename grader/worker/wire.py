@@ -284,56 +284,82 @@ class Packer:
         return TensorData(name, list(plain.shape), self._append(data), tensor.requires_grad, order)
 
 
-def unpack(value: Value, payload: memoryview, resolve: Any, depth: int = 0) -> Any:
+class _Share:
+    """What the values of one message may still take of its payload, and how many they may still be.
+
+    Bytes may be used once: else a message of some megabytes could stand for terabytes of tensors.
+    """
+
+    def __init__(self, payload: memoryview):
+        self.payload = payload
+        self._bytes, self._items = len(payload), MAX_ITEMS
+
+    def count(self) -> None:
+        self._items -= 1
+        if self._items < 0:
+            raise Malformed("a message of too many values")
+
+    def take(self, offset: int, length: int) -> memoryview:
+        self._bytes -= length
+        if offset < 0 or length < 0 or offset + length > len(self.payload) or self._bytes < 0:
+            raise Malformed("data outside the payload")
+        return self.payload[offset : offset + length]
+
+
+def unpack(value: Value, payload: memoryview, resolve: Any) -> Any:
     """The plain value of a wire value; `resolve` turns a `Handle`, `Attribute` or `Odd` into an object."""
+    return _unpack(value, _Share(payload), resolve, 0)
+
+
+def _unpack(value: Value, share: _Share, resolve: Any, depth: int) -> Any:
+    share.count()
     if depth > MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     match value:
         case TensorData():
-            return unpack_tensor(value, payload)
+            return _unpack_tensor(value, share)
         case NonFinite(text=text):
             if text not in ("nan", "inf", "-inf"):
                 raise Malformed("not a float")
             return float(text)
         case List(items=items):
-            return [unpack(item, payload, resolve, depth + 1) for item in items]
+            return [_unpack(item, share, resolve, depth + 1) for item in items]
         case Tuple(items=items):
-            return tuple(unpack(item, payload, resolve, depth + 1) for item in items)
+            return tuple(_unpack(item, share, resolve, depth + 1) for item in items)
         case Dict(keys=keys, items=items):
             if len(keys) != len(items):
                 raise Malformed("a dict with as many keys as values was expected")
-            return dict(zip(keys, (unpack(item, payload, resolve, depth + 1) for item in items), strict=True))
+            return dict(zip(keys, (_unpack(item, share, resolve, depth + 1) for item in items), strict=True))
         case Bytes(offset=offset, length=length):
-            if offset < 0 or length < 0 or offset + length > len(payload):
-                raise Malformed("bytes outside the payload")
-            return bytes(payload[offset : offset + length])
+            return bytes(share.take(offset, length))
         case Handle() | Attribute() | Odd():
             return resolve(value)
         case _:
             return value
 
 
-def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
+def _unpack_tensor(value: TensorData, share: _Share) -> Tensor:
     """A fresh tensor from its bytes; raises `Malformed` where they are not inside the payload."""
     dtype = DTYPES.get(value.dtype)
     if dtype is None:
         raise Malformed("unknown dtype")
     if len(value.shape) > MAX_DIMENSIONS or not all(map(_SIZES.__contains__, value.shape)):
         raise Malformed("impossible shape")
-    count = math.prod(value.shape)
-    length = count * dtype.itemsize
-    if value.offset < 0 or value.offset + length > len(payload):
-        raise Malformed("a tensor outside the payload")
     if value.order and sorted(value.order) != list(range(len(value.shape))):
         raise Malformed("not an order of dimensions")
+    count = math.prod(value.shape)
+    data = share.take(value.offset, count * dtype.itemsize)
     if count == 0:
-        tensor = torch.empty(value.shape, dtype=dtype)
+        try:
+            tensor = torch.empty(value.shape, dtype=dtype)
+        except RuntimeError:  # its strides overflow
+            raise Malformed("impossible shape") from None
         return tensor.permute(value.order) if value.order else tensor
     # copied, so that it is aligned and nothing else can reach its memory
-    data = bytearray(payload[value.offset : value.offset + length])
-    if dtype is torch.bool and max(data) > 1:
+    own = bytearray(data)
+    if dtype is torch.bool and bool((torch.frombuffer(own, dtype=torch.uint8) > 1).any()):
         raise Malformed("a bool that is neither 0 nor 1")
-    tensor = torch.frombuffer(data, dtype=dtype).view(value.shape)
+    tensor = torch.frombuffer(own, dtype=dtype).view(value.shape)
     return tensor.permute(value.order) if value.order else tensor
 
 

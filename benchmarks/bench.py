@@ -7,7 +7,9 @@ Every figure of the page comes from this run; none is typed in. nbgrader and ott
 """
 
 import argparse
+import csv
 import itertools
+import json
 import os
 import platform
 import shutil
@@ -20,8 +22,10 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
+import alike
+import cluster
 import course as our_course
 import memory
 import nbgrader_course
@@ -41,8 +45,13 @@ JOBS = 2
 CLASS = 100
 STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
+CLUSTER_ROUNDS = 3
 LARGE, RECORDS = 400, 500
+ALIKE = 300  # submissions that `grade similar` compares
+COPIES = ((1, 2), (30, 41))  # of them: whose work is whose, with other names
 BESIDE = 10  # students from submissions to feedback, beside nbgrader
+SCALE = (10, 100, 1_000, 2_000)
+PAIRED = 60  # submissions, for one job against two
 GRADED = (0, 1)  # exit statuses of `grade`: something may fail, and does in the sample class
 
 _ADAM_STEP = """\
@@ -86,6 +95,9 @@ def grade(*arguments: str | Path) -> list[str]:
 
 def run_grade(*arguments: str | Path) -> float:
     return seconds(grade(*arguments), cwd=ROOT, accept=GRADED)
+
+
+_largest = max(SCALE)
 
 
 # -- the sections -----------------------------------------------------------------------------------
@@ -292,6 +304,80 @@ def measure_records(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_scale(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    rows: list[Row] = []
+    found: dict[int, memory.Course] = {}
+    written = 0
+    for size in (size for size in SCALE if size <= _largest):
+        samples.write_mixed_class(folder, range(written, size))
+        written = size
+        results = scratch / f"results{size}"
+        command = grade("all", folder, "--out", results, "--jobs", str(JOBS))
+        course = found[size] = memory.follow(command, cwd=ROOT, env=environ(), accept=GRADED)
+        if wrong := samples.wrong_totals(results / "grades.csv", range(size)):
+            raise RuntimeError(f"of {size}, {len(wrong)} rows are wrong: {wrong[:5]}")
+        print(f"  {size}: {course}", file=sys.stderr, flush=True)
+        again = run_grade("all", folder, "--out", results, "--jobs", str(JOBS))
+        rows.append(
+            Row(
+                f"{size:,} submissions",
+                f"{course.seconds / size:.3f} s each, {course.seconds:.0f} s; main process {course.main:.0f} MB (at half"
+                f" time {course.half:.0f}), largest other {course.others:.0f} MB; again with nothing to do {again:.1f} s",
+            )
+        )
+    sizes = sorted(found)
+    if len(sizes) > 2:
+        before, last = found[sizes[-2]], found[sizes[-1]]
+        a, b = f"{sizes[-2]:,}", f"{sizes[-1]:,}"
+        # the start, some seconds, is in both
+        cost = (last.seconds / sizes[-1]) / (before.seconds / sizes[-2])
+        rows.append(at_most(f"cost of a submission, {b} / {a}", cost, 1.1, f"{cost:.2f}"))
+        growth = last.main / before.main
+        rows.append(at_most(f"memory of the main process, {b} / {a}", growth, 1.1, f"{growth:.2f}"))
+    return [
+        Section(
+            "A large course, with hostile ones",
+            "Each class is graded from nothing, once. Of twenty submissions one is hostile: it ends its process, prints"
+            " 20 MB, asks for 25 GB, writes to every descriptor that is open, or is a zip cut short; one of five"
+            " hundred hangs until its deadline. In this run every row of every class had the points that it should.",
+            (f"grade all CLASS --out FRESH --jobs {JOBS}",),
+            tuple(rows),
+        )
+    ]
+
+
+def measure_jobs(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    samples.write_class(folder, range(PAIRED))
+    fresh = itertools.count()
+    whole: dict[int, list[float]] = {1: [], JOBS: []}
+
+    def steady(jobs: int) -> float:
+        """Seconds a submission from the first record to the last."""
+        results = scratch / f"results{next(fresh)}"
+        whole[jobs].append(run_grade("all", folder, "--out", results, "--jobs", str(jobs)))
+        times = sorted(path.stat().st_mtime_ns for path in (results / "records").iterdir())
+        return (times[-1] - times[0]) / 1e9 / (len(times) - 1)
+
+    found = in_turn({"one": lambda: steady(1), "two": lambda: steady(JOBS)}, rounds=3, warm_up=False)
+    ratio = found["one"].over(found["two"])
+    all_in = Times(tuple(whole[1])).over(Times(tuple(whole[JOBS])))
+    return [
+        Section(
+            "Two jobs on two processors",
+            f"{PAIRED} submissions, from the first record to the last; in turn.",
+            ("grade all CLASS --out FRESH --jobs 1", f"grade all CLASS --out FRESH --jobs {JOBS}"),
+            (
+                Row("one job, a submission", found["one"].text(" s", 3)),
+                Row("two jobs, a submission", found["two"].text(" s", 3)),
+                at_least("throughput, two jobs / one job", ratio.median, 1.7, ratio.text()),
+                Row("the same with the start, which is one process's work", all_in.text()),
+            ),
+        )
+    ]
+
+
 def measure_course(scratch: Path) -> list[Section]:
     notebooks.make_environment()
     small = _course(scratch / "small", range(BESIDE))
@@ -387,6 +473,92 @@ def _course(folder: Path, students: range) -> Path:
     return submissions
 
 
+def measure_cluster(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    samples.write_class(folder, range(CLASS))
+    fresh = itertools.count()
+
+    def grade_all(*options: str) -> float:
+        out = scratch / f"results{next(fresh)}"
+        return run_grade("all", folder, "--out", out, *options) / CLASS
+
+    local: list[float] = []
+    first: list[float] = []
+    again: list[float] = []
+    for _ in range(CLUSTER_ROUNDS):
+        local.append(grade_all("--jobs", str(JOBS)))
+        with cluster.started((JOBS,)) as address:
+            first.append(grade_all("--scheduler", address))
+            again.append(grade_all("--scheduler", address))
+    alone, fresh_worker, warm_worker = (Times(tuple(found)) for found in (local, first, again))
+    cold, warm = alone.over(fresh_worker), alone.over(warm_worker)
+    return [
+        Section(
+            "A class on a Dask cluster of the same two cores",
+            f"Wall time for each of {CLASS} submissions, from nothing, start of `grade` included; {CLUSTER_ROUNDS}"
+            " rounds. Scheduler, workers and `grade all` share the two cores. A worker that was just started"
+            " imports torch and collects the checks within the time, as the local pool does.",
+            (
+                f"grade all CLASS --out FRESH --jobs {JOBS}",
+                "dask scheduler; dask worker tcp://127.0.0.1:PORT --nthreads 2",
+                "grade all CLASS --out FRESH --scheduler tcp://127.0.0.1:PORT",
+            ),
+            (
+                Row(f"local pool, {JOBS} jobs", alone.text(" s", 3)),
+                Row(f"a Dask worker of {JOBS} threads, just started", fresh_worker.text(" s", 3)),
+                Row("the same worker, a second time", warm_worker.text(" s", 3)),
+                at_least("throughput, just started / local pool", cold.median, 0.8, cold.text()),
+                Row("throughput, a second time / local pool", warm.text()),
+            ),
+        )
+    ]
+
+
+def measure_sandbox(scratch: Path) -> list[Section]:
+    command = [str(BIN / "python"), "benchmarks/layers.py"]
+    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found = {name: Times(tuple(values)) for name, values in json.loads(text).items()}
+
+    def more(what: str) -> Times:
+        pairs = zip(found[f"{what} A"].values, found[f"{what} D"].values, strict=True)
+        return Times(tuple(a - d for a, d in pairs))
+
+    def told(times: Times) -> str:
+        """The median, and the range of the middle half: among so many, a few are somebody else's."""
+        low, _, high = quantiles(times.values, n=4)
+        return f"{times.median:.2f} ms ({low:.2f} to {high:.2f})"
+
+    return [
+        Section(
+            "The sandbox's layers",
+            "Level A beside level D (no Landlock, no seccomp), in turn: medians, in brackets the middle half of"
+            f" {len(found['layers'].values)} children and {len(found['submission A'].values)} submissions.",
+            ("python benchmarks/layers.py",),
+            (
+                Row("a child, from its fork to its end, level D", told(found["child D"])),
+                Row("the same, level A", told(found["child A"])),
+                at_most(
+                    "what Landlock and seccomp add to a child",
+                    more("child").median,
+                    5,
+                    told(more("child")),
+                    " ms",
+                ),
+                at_most(
+                    "all layers together, within a child",
+                    found["layers"].median,
+                    5,
+                    told(found["layers"]),
+                    " ms",
+                ),
+                Row("the solutions, all checks, level D", told(found["submission D"])),
+                Row("the same, level A", told(found["submission A"])),
+                Row("what level A adds to a submission", told(more("submission"))),
+            ),
+        )
+    ]
+
+
 def measure_help(scratch: Path) -> list[Section]:
     times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
     return [
@@ -395,6 +567,30 @@ def measure_help(scratch: Path) -> list[Section]:
             "After one run to warm up.",
             ("grade --help",),
             (at_most("`grade --help`", times.median, 0.333, times.text(" s"), " s"),),
+        )
+    ]
+
+
+def measure_similar(scratch: Path) -> list[Section]:
+    folder, out = scratch / "class", scratch / "similar"
+    alike.write_class(folder, ALIKE, COPIES)
+    command = ("similar", folder, "--out", out, "--jobs", str(JOBS))
+    times = in_turn({"similar": lambda: run_grade(*command)})["similar"]
+    with (out / "similar.csv").open(encoding="utf-8", newline="") as file:
+        found = {(row["first"], row["second"]) for row in csv.DictReader(file)}
+    if found != {(f"student{a:04}", f"student{b:04}") for a, b in COPIES}:
+        raise RuntimeError(f"`grade similar` lists {sorted(found)}")
+    size = (out / "similar.html").stat().st_size / 1e6
+    return [
+        Section(
+            f"`grade similar`, {ALIKE} submissions",
+            "Right versions in unlike styles, of which two are another's with other names; only these two pairs were"
+            " listed. After one run to warm up.",
+            (f"grade similar CLASS --out OUT --jobs {JOBS}",),
+            (
+                at_most(f"all {ALIKE * (ALIKE - 1) // 2:,} pairs", times.median, 60, times.text(" s"), " s"),
+                Row("the page", f"{size:.1f} MB"),
+            ),
         )
     ]
 
@@ -465,11 +661,16 @@ def measure_training(scratch: Path) -> list[Section]:
 
 SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "help": measure_help,
+    "sandbox": measure_sandbox,
     "check": measure_check,
     "watch": measure_watch,
     "class": measure_class,
     "records": measure_records,
+    "scale": measure_scale,
+    "jobs": measure_jobs,
     "course": measure_course,
+    "similar": measure_similar,
+    "cluster": measure_cluster,
     "training": measure_training,
 }
 
@@ -538,7 +739,12 @@ def main() -> int:
         "--only", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, too")
+    parser.add_argument(
+        "--largest", type=int, default=max(SCALE), metavar="N", help="of `scale`: no class larger than this"
+    )
     options = parser.parse_args()
+    global _largest
+    _largest = options.largest
     about = machine()
     sections: list[Section] = []
     for name in options.only or SECTIONS:

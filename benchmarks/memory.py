@@ -20,6 +20,46 @@ class Memory:
     workers: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a run went. seconds: as long as it took; main, others: megabytes resident at most, of the main process and
+    of the largest other one; half: of the main process when half of the time had passed."""
+
+    seconds: float
+    main: float
+    half: float
+    others: float
+
+
+def follow(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], accept: Sequence[int] = (0,)
+) -> Course:
+    """Run the command and look at its memory twice a second, which costs it nothing that could be measured.
+
+    Raises `RuntimeError` where its exit status is not accepted.
+    """
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL)
+    seen: list[float] = []
+    others = 0.0
+    while True:
+        try:
+            process.wait(0.5)
+            break
+        except subprocess.TimeoutExpired:
+            seen.append(_kilobytes(process.pid, "status", "VmRSS"))
+            waiting = _children(process.pid)
+            for pid in waiting:
+                others = max(others, _kilobytes(pid, "status", "VmRSS"))
+                waiting += _children(pid)
+    seconds = time.monotonic() - started
+    if process.returncode not in accept:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Course(
+        seconds, max(seen, default=0) / 1024, max(seen[: len(seen) // 2 + 1], default=0) / 1024, others / 1024
+    )
+
+
 def watch(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], accept: Sequence[int] = (0,)
 ) -> Memory:

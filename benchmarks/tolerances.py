@@ -1,7 +1,10 @@
-"""Measures the margin of the checks' tolerances: `python benchmarks/tolerances.py [--write docs/tolerances.md]`.
+"""Measures the margin of the checks' tolerances:
+
+    python benchmarks/tolerances.py [--task NAME ...] [--write docs/tolerances.md]
 
 Each comparison's error is taken in units of its tolerance. Right versions (the solutions on many seeds,
-every equivalent of the tests) must stay below 1, wrong ones (the tests' mutants) above; the page says how far.
+every equivalent of the tests) must stay below 1, wrong ones (the tests' mutants) above; the page says how far. With `--task`, only these tasks are
+measured, and the page keeps its other rows.
 """
 
 import argparse
@@ -39,20 +42,21 @@ def errors_of(submission: Submission, secret: bytes, tasks: list[str] | None = N
     return {check: error if check in failed or error <= 1 else math.nan for check, error in worst.items()}
 
 
-def measure() -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
-    """By task: the largest error of a right version, the smallest of a wrong one, and which that was."""
-    prepare(submissions=len(MUTANTS))
+def measure(tasks: list[str]) -> dict[str, str]:
+    """The page's row of each task: the largest error of a right version, the smallest of a wrong one."""
+    mutants = [mutant for mutant in MUTANTS if mutant.loses in tasks]
+    prepare(submissions=len(mutants))
     right: dict[str, float] = defaultdict(float)
     solutions = read_folder(ROOT / "solutions")
     runs = [(Submission(f"seed {seed}", solutions.files), b"seed %d" % seed) for seed in range(SEEDS)]
     runs += [(Submission(version.name, version.files), b"equivalents") for version in EQUIVALENTS]
     for submission, secret in runs:
-        for check, error in errors_of(submission, secret).items():
+        for check, error in errors_of(submission, secret, tasks).items():
             task = check.split("/")[1]
             right[task] = max(right[task], error)
     wrong: dict[str, float] = {}
     which: dict[str, str] = {}
-    for mutant in MUTANTS:
+    for mutant in mutants:
         found = errors_of(Submission(mutant.name, apply(mutant)), b"mutants", [mutant.loses])
         # what catches a mutant is its clearest failure; one that shape, type or an exception gives away has none
         if any(math.isinf(error) for error in found.values()):
@@ -61,10 +65,16 @@ def measure() -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
         if clearest < wrong.get(mutant.loses, math.inf):
             wrong[mutant.loses], which[mutant.loses] = clearest, mutant.name
     close()
-    return right, wrong, which
+    rows = {}
+    for task in tasks:
+        smallest = f"{wrong[task]:,.0f}" if task in wrong else "none by values alone"
+        count = sum(mutant.loses == task for mutant in mutants)
+        rows[task] = f"| {task} | {right[task]:.3f} | {smallest} | {which.get(task, '')} | {count} |"
+    return rows
 
 
-def page(right: dict[str, float], wrong: dict[str, float], which: dict[str, str]) -> str:
+def page(rows: dict[str, str]) -> str:
+    """The Markdown page. rows: by task; what has none was not measured."""
     lines = [
         "# Tolerances",
         "",
@@ -76,13 +86,9 @@ def page(right: dict[str, float], wrong: dict[str, float], which: dict[str, str]
         "Made by `python benchmarks/tolerances.py --write docs/tolerances.md`"
         f" (torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}).",
         "",
-        "| task | largest right | smallest wrong | which |",
-        "| --- | ---: | ---: | --- |",
-    ]
-    for task in TASKS:
-        smallest = f"{wrong[task.name]:,.0f}" if task.name in wrong else "none by values alone"
-        lines.append(f"| {task.name} | {right[task.name]:.3f} | {smallest} | {which.get(task.name, '')} |")
-    lines += [
+        "| task | largest right | smallest wrong | which | mutants |",
+        "| --- | ---: | ---: | --- | ---: |",
+        *(rows[task.name] for task in TASKS if task.name in rows),
         "",
         "An accuracy is compared exactly (within the same bound): it can only differ where two logits of a test image",
         "lie within the float32 error of each other. With errors of 1e-7 and some 400 images a submission, a right version",
@@ -92,9 +98,21 @@ def page(right: dict[str, float], wrong: dict[str, float], which: dict[str, str]
     return "\n".join(lines)
 
 
+def rows_of(text: str) -> dict[str, str]:
+    """The rows of a page that was written before, by task."""
+    return {
+        task.name: line for task in TASKS for line in text.splitlines() if line.startswith(f"| {task.name} |")
+    }
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path)
-    text = page(*measure())
-    target = parser.parse_args().write
-    print(text) if target is None else target.write_text(text)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", action="append", choices=[task.name for task in TASKS], metavar="NAME")
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    rows = measure(options.task or [task.name for task in TASKS])
+    if options.write is None:
+        print(page(rows))
+    else:
+        before = options.write.read_text(encoding="utf-8") if options.write.exists() and options.task else ""
+        options.write.write_text(page(rows_of(before) | rows), encoding="utf-8")

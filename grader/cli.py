@@ -85,13 +85,7 @@ def check(
     if watch and (as_json or in_process):
         fail("--watch goes with neither --json nor --in-process.")
     names, only = parse_tasks(tasks or [])
-    folder = submission if submission is not None else _default_folder()
-    if not folder.is_dir():
-        fail(
-            f"There is no folder {folder}. Name the one that holds your layers.py: grade check --submission FOLDER"
-        )
-    if not os.access(folder, os.R_OK | os.X_OK):
-        fail(f"{folder}: permission denied. Make it readable (chmod u+rx) or name another folder.")
+    folder = _folder(submission)
     again = "grade check" if submission is None else f"grade check --submission {submission}"
     with messages():
         workers = None
@@ -116,6 +110,49 @@ def check(
     raise typer.Exit(status)
 
 
+@app.command()
+def show(
+    tasks: Annotated[
+        list[str],
+        typer.Argument(help="Tasks (conv2d), one or more.", autocompletion=complete_task),
+    ],
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            "--submission", "-s", help="The folder that holds your layers.py.", show_default="./student"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="A .png file or a folder.",
+            show_default="a window, or ./TASK.png where there is none",
+        ),
+    ] = None,
+) -> None:
+    """Draw what your function does on an example, beside what it should do.
+
+    For a stub, only what it should do. Nothing is judged here: the exit status is 0 wherever a picture was made.
+    """
+    names, only = parse_tasks(tasks)
+    if only is not None:
+        fail("Name tasks (conv2d), not single checks: each task has one picture.")
+    names = list(dict.fromkeys(names))
+    if out is not None and out.suffix.lower() == ".png" and len(names) > 1:
+        fail(f"{out} is one file, and there are {len(names)} pictures: name a folder.")
+    folder = _folder(submission)
+    with messages():
+        from grader.limits import Limits
+        from grader.untrusted import start_workers
+
+        workers = start_workers(Limits())  # imports torch while this process does, too
+        from grader.show import command
+
+        command.show(folder, names, workers=workers, out=out)
+
+
 def doctor() -> None:
     """Look at this machine: which level of isolation it gives, and how to get a better one.
 
@@ -130,9 +167,16 @@ def doctor() -> None:
 app.command()(reproduce)
 
 
-def _default_folder() -> Path:
+def _folder(submission: Path | None) -> Path:
+    """The folder with layers.py: the one named, else this one or `student` in it."""
     here = Path.cwd()
-    return here if (here / "layers.py").is_file() else here / "student"
+    default = here if (here / "layers.py").is_file() else here / "student"
+    folder = submission if submission is not None else default
+    if not folder.is_dir():
+        fail(f"There is no folder {folder}. Name the one that holds your layers.py: --submission FOLDER")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        fail(f"{folder}: permission denied. Make it readable (chmod u+rx) or name another folder.")
+    return folder
 
 
 if importlib.util.find_spec("grader.instructor") is not None:  # not in a student's kit

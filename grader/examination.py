@@ -1,13 +1,27 @@
 """One submission's workers: each task finds a clean one, and a fresh one follows a death."""
 
+import re
 from collections.abc import Callable
 
 from grader.assignment import Task
 from grader.limits import Limits
 from grader.remote import Budget, Worker, WorkerFailure
 from grader.submission import Submission
+from grader.worker.preload import HEAVY
 
 OpenWorker = Callable[[Limits, Budget, bytearray], Worker]
+
+
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
+
+
+def heavy_imports(submission: Submission) -> frozenset[str]:
+    """Which modules that take seconds to import does the submission's text name? Read as bytes, never parsed."""
+    named: set[bytes] = set()
+    for name, data in submission.files.items():
+        if name.endswith(".py"):
+            named.update(_IMPORT.findall(data))
+    return frozenset(module for module in HEAVY if module.encode() in named)
 
 
 class Examination:

@@ -9,15 +9,17 @@ import gc
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from grader.assignment import TASKS
-from grader.examination import Examination, OpenWorker
-from grader.isolation import Isolation, level_of
+from grader.examination import Examination, OpenWorker, heavy_imports
+from grader.isolation import Isolation, enough, level_of
 from grader.kit import kit_digest, versions
 from grader.limits import Limits
+from grader.outcomes import KitError
 from grader.reference import Reference, choose
 from grader.remote import Budget, Worker
-from grader.report import CheckResult, Report
+from grader.report import CheckResult, Report, TaskResult
 from grader.submission import Submission, SubmissionError
 from grader.suite import Run, Suite
 from grader.untrusted import ForkServer, ForkServerDied, SpawnServer, Workers, start_workers
@@ -61,12 +63,25 @@ class Examiner:
         self._owner = os.getpid()
         return self._workers
 
-    def open_worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
-        """A worker in its sandbox; a dead untrusted parent is replaced."""
+    def open_worker(
+        self, imports: frozenset[str], limits: Limits, budget: Budget, output: bytearray
+    ) -> Worker:
+        """A worker in its sandbox, with these imported (`preload.HEAVY`); a dead untrusted parent is replaced."""
         try:
-            return self.workers().worker(limits, budget, output)
+            worker = self._ready(self.workers(), imports).worker(limits, budget, output)
         except ForkServerDied:
-            return self.restart().worker(limits, budget, output)
+            worker = self._ready(self.restart(), imports).worker(limits, budget, output)
+        level = level_of(worker.layers)
+        if not enough(level, self.isolation.require):
+            worker.end()
+            raise KitError(
+                f"isolation of level {level} is all that is to be had, {self.isolation.require} was asked for"
+            )
+        return worker
+
+    @staticmethod
+    def _ready(workers: Workers, imports: frozenset[str]) -> Workers:
+        return workers.importing(imports) if isinstance(workers, ForkServer) else workers
 
     @property
     def workers_are_spawned(self) -> bool:
@@ -115,14 +130,15 @@ def prepare(
     workers: where they were started before (so that two processes import torch at the same time).
     submissions: this is before a batch of so many: collect the checks, wait until the untrusted parent is
     ready, which processes that are forked from this one need, and, where it pays, make each worker cheaper.
-    isolation: what is asked of workers that are started here; the same as for `workers`. None: the best
-    that this machine gives.
+    isolation: what is asked of workers; None: the best that this machine gives. Of one that is given later,
+    only what it requires counts: workers that there are stay as they are.
     """
     global _examiner
     if _examiner is None:
         _examiner = Examiner(limits or Limits(), workers, method, isolation)
-    elif limits is not None:
-        _examiner.limits = limits
+    else:
+        _examiner.limits = limits or _examiner.limits
+        _examiner.isolation = isolation or _examiner.isolation
     if submissions:
         _examiner.make_ready(submissions)
     return _examiner
@@ -148,12 +164,14 @@ def examine(
     observe: Callable[[str, float], None] | None = None,
     reference: Reference | None = None,
     open_worker: OpenWorker | None = None,
+    earlier: Collection[TaskResult] = (),
 ) -> Report:
     """Run the checks of `tasks` (None: of all) on the submission.
 
     only: names of checks, "task/check", where not all of a task's are wanted.
     hidden: run the hidden checks, too, on seeds drawn from `secret`. on_check is called with each
-    result as it is known. open_worker puts another kind of worker in the sandboxed one's place
+    result as it is known. earlier: results of other tasks that still hold, for advice that
+    depends on them. open_worker puts another kind of worker in the sandboxed one's place
     (`grade check --in-process`). Never raises for what is in a submission; raises `SubmissionError`
     where `only` names no check.
     """
@@ -163,10 +181,11 @@ def examine(
     examination = Examination(
         submission,
         limits or examiner.limits,
-        open_worker or examiner.open_worker,
+        open_worker or partial(examiner.open_worker, heavy_imports(submission)),
         reset_between_tasks=open_worker is None and examiner.workers_are_spawned,
     )
     run = Run(examination, reference or examiner.reference, secret, on_check, observe)
+    run.results.update({check.id.partition("/")[2]: check for task in earlier for check in task.checks})
     try:
         examiner.suite(hidden).run(run, chosen, only)
     except LookupError as error:

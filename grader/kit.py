@@ -23,12 +23,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def source_files(folder: Path) -> list[Path]:
+    """All that is code in the folder: Python, and the filters of system calls."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".bpf"))
+
+
 @cache
 def kit_digest() -> str:
     """SHA-256 of the checks, the grader, the solutions and the versions. Does not import torch."""
     whole = hashlib.sha256()
     for folder in ("grader", "solutions"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
+        for path in source_files(ROOT / folder):
             whole.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
             whole.update(path.read_bytes())
     for package in ("torch", "numpy"):

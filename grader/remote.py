@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from grader.isolation import enough, level_of
+from grader.isolation import SANDBOXED, level_of
 from grader.limits import READY_SECONDS, Limits
 from grader.outcomes import KitError, Outcome
 from grader.submission import Submission
@@ -92,6 +92,14 @@ class Budget:
 
     def __init__(self, seconds: float):
         self.seconds = self.left = seconds
+
+
+# what the phrase that says how a worker died has in it where that is an outcome of its own
+_DEATHS: dict[str, type[WorkerFailure]] = {
+    "processor time": TimeoutFailure,
+    "memory": OutOfMemoryError,
+    "sandbox": ForbiddenError,
+}
 
 
 class Transport(Protocol):
@@ -180,7 +188,7 @@ class Worker:
                 self._budget.left -= time.monotonic() - start
             answer = wire.decode_answer(text)
             if isinstance(answer, wire.Raised):
-                raise _failure(answer)
+                raise _failure(answer, level_of(self.layers) in SANDBOXED)
             if not isinstance(answer, wire.Returned):
                 raise wire.Malformed("an answer of the wrong kind")
             self.modules = [str(name)[:200] for name in answer.modules[:200]]
@@ -193,11 +201,11 @@ class Worker:
             raise CrashedError(f"{doing} gave an answer that cannot be read ({error})") from None
         except (EOFError, ConnectionError, BrokenPipeError):
             how = self.end()
-            failure = TimeoutFailure if "processor time" in how else CrashedError
+            failure = next((kind for words, kind in _DEATHS.items() if words in how), CrashedError)
             raise failure(f"{doing} ended the process{how}") from None
 
 
-def _failure(raised: wire.Raised) -> WorkerFailure:
+def _failure(raised: wire.Raised, sandboxed: bool) -> WorkerFailure:
     frames = tuple(raised.frames[:20])
     text = raised.text[:2000]
     match raised.kind:
@@ -211,6 +219,10 @@ def _failure(raised: wire.Raised) -> WorkerFailure:
         case "forbidden":
             return ForbiddenError(
                 f"{text} was called: the finished operation that this task asks for", frames
+            )
+        case "refused" if sandboxed:
+            return ForbiddenError(
+                f"{raised.exception[:100]}: {text}. The sandbox does not let a submission do this", frames
             )
         case _:
             return StudentError(
@@ -319,11 +331,8 @@ class SocketTransport:
                 self._keep += data[: OUTPUT_KEPT - len(self._keep)]
 
 
-def greet(transport: SocketTransport, limits: Limits, budget: Budget, require: str = "D") -> Worker:
-    """Wait for the worker's hello: the sandbox layers that hold. Raises `KitError` where that is not enough.
-
-    require: the weakest level of isolation that will do.
-    """
+def greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:
+    """Wait for the worker's hello: the sandbox layers that hold. Raises `KitError` where one is missing."""
     try:
         text, _ = transport.receive(0, time.monotonic() + READY_SECONDS)
         hello = wire.decode_answer(text)
@@ -335,8 +344,4 @@ def greet(transport: SocketTransport, limits: Limits, budget: Budget, require: s
     except (EOFError, TimeoutError, OSError, wire.Malformed) as error:
         transport.end()
         raise KitError("a worker could not be started in its sandbox") from error
-    layers = [str(layer) for layer in hello.layers]
-    if not enough(level_of(layers), require):
-        transport.end()
-        raise KitError(f"a worker's sandbox has level {level_of(layers)}, and {require} was asked for")
-    return Worker(transport, layers, limits, budget)
+    return Worker(transport, [str(layer) for layer in hello.layers], limits, budget)

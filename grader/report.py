@@ -43,6 +43,7 @@ class TaskResult:
     task: str
     points: float
     checks: tuple[CheckResult, ...]
+    basis: dict[str, str] = field(default_factory=dict)  # in a record: digests of what the verdict stands on
 
     @property
     def earned(self) -> float:
@@ -62,7 +63,7 @@ class Report:
 
     student: str
     digest: str  # of the submission's files
-    kit: str  # digest of the kit that judged it (checks, solutions, grader, torch)
+    kit: str  # digest of the whole kit that last examined it
     tasks: tuple[TaskResult, ...]
     versions: dict[str, str] = field(default_factory=dict)
     isolation: tuple[str, ...] = ()  # the layers that held, in the order in which they were applied

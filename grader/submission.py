@@ -4,8 +4,11 @@ Reading a submission never runs, imports or parses what is in it.
 """
 
 import hashlib
+import itertools
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +17,8 @@ from grader.assignment import MODULES
 MAX_FILES = 200
 MAX_FILE_BYTES = 2_000_000
 MAX_TOTAL_BYTES = 10_000_000
+MAX_ENTRIES = 20_000  # of a folder or an archive: a course's virtual environment has fewer
+IGNORED = ("__MACOSX", "__pycache__", "node_modules")  # folders, beside hidden ones
 
 
 class SubmissionError(Exception):
@@ -36,7 +41,7 @@ class Submission:
         for path, data in sorted(self.files.items()):
             whole.update(f"{path}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
             whole.update(data)
-        for problem in self.problems:
+        for problem in () if self.files else self.problems:  # else they are no part of what is judged
             whole.update(problem.encode("utf-8", "surrogateescape"))
         object.__setattr__(self, "digest", whole.hexdigest())
 
@@ -65,6 +70,38 @@ def locate_package(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return inside
 
 
+def walk(
+    folder: Path, unreadable: Callable[[OSError], None] = lambda error: None
+) -> Iterator[os.DirEntry[str]]:
+    """All entries below `folder` but folders, the least deep first; nothing of hidden folders and caches.
+
+    Follows no link, however deep the folders are. After `MAX_ENTRIES` it ends, with an `OSError` to `unreadable`.
+    """
+    waiting, count = deque([str(folder)]), 0
+    while waiting:
+        try:
+            with os.scandir(waiting.popleft()) as found:
+                entries = list(itertools.islice(found, MAX_ENTRIES + 1 - count))
+        except OSError as error:
+            unreadable(error)
+            continue
+        count += len(entries)
+        # of names that differ in case only, lower case first: layers.py is the one that Python imports
+        for entry in sorted(entries, key=lambda entry: entry.name.swapcase()):
+            if not entry.is_dir(follow_symlinks=False):
+                yield entry
+            elif not entry.name.startswith(".") and entry.name not in IGNORED:
+                waiting.append(entry.path)
+        if count > MAX_ENTRIES:
+            unreadable(OSError(0, f"more than {MAX_ENTRIES:,} files: the rest is left out", str(folder)))
+            return
+
+
+def folded(name: str) -> str:
+    """What two names share that a file system may take for one: they differ in case or Unicode form only."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def read_folder(folder: Path, student: str | None = None) -> Submission:
     """The submission in `folder`: the package itself, or a folder that holds it.
 
@@ -78,36 +115,44 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
         raise SubmissionError(f"{folder} is a file. Name the folder that holds your layers.py.")
     files: dict[str, bytes] = {}
     problems: list[str] = []
+    by_folded: dict[str, str] = {}
     total = 0
 
     def unreadable(error: OSError) -> None:
-        problems.append(f"{error.filename}: {error.strerror or error}")
+        where = str(error.filename).removeprefix(f"{folder}{os.sep}")
+        where = where if len(where) <= 200 else f"{where[:97]}...{where[-100:]}"
+        problems.append(f"{where}: {error.strerror or error}")
 
-    for where_text, folders, names in os.walk(folder, onerror=unreadable):
-        where = Path(where_text)
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and f not in ("__pycache__", "node_modules")
-        )
-        for file_name in sorted(names):
-            path = where / file_name
-            relative = path.relative_to(folder).as_posix()
-            if not file_name.endswith(".py") or file_name.startswith("."):
-                continue
-            if path.is_symlink() or not path.is_file():
+    for entry in walk(folder, unreadable):
+        relative = Path(entry.path).relative_to(folder).as_posix()
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink() or not entry.is_file():
+            # a link that is none to a file may stand for the package
+            if entry.name.endswith(".py") or (
+                entry.is_symlink() and not entry.is_file() and "/" not in relative
+            ):
                 problems.append(f"{relative}: a link or special file, left out")
+            continue
+        if not entry.name.endswith(".py"):
+            continue
+        if len(files) >= MAX_FILES:
+            problems.append(f"more than {MAX_FILES} Python files: the rest is left out")
+            break
+        if (other := by_folded.setdefault(folded(relative), relative)) != relative:
+            problems.append(
+                f"{relative}: its name differs from {other} only in case or Unicode form, left out"
+            )
+            continue
+        try:
+            size = entry.stat().st_size
+            if size > MAX_FILE_BYTES or total + size > MAX_TOTAL_BYTES:
+                problems.append(f"{relative}: {size:,} bytes is too large, left out")
                 continue
-            if len(files) >= MAX_FILES:
-                problems.append(f"more than {MAX_FILES} Python files: the rest is left out")
-                return Submission(name, locate_package(files), tuple(problems), str(folder))
-            try:
-                size = path.stat().st_size
-                if size > MAX_FILE_BYTES or total + size > MAX_TOTAL_BYTES:
-                    problems.append(f"{relative}: {size:,} bytes is too large, left out")
-                    continue
-                files[relative] = path.read_bytes()
-                total += size
-            except OSError as error:
-                unreadable(error)
+            files[relative] = Path(entry.path).read_bytes()
+            total += size
+        except OSError as error:
+            unreadable(error)
     if not files and problems:
         raise SubmissionError(f"Nothing in {folder} could be read: {problems[0]}.")
     return Submission(name, locate_package(files), tuple(problems), str(folder))

@@ -97,6 +97,10 @@ class Suite:
             if unknown := [name for name in item.fixturenames if name not in _ARGUMENTS]:
                 raise KitError(f"{_check_id(item)} asks for {unknown[0]}; there are {', '.join(_ARGUMENTS)}")
 
+    def checks(self) -> dict[str, CheckInfo]:
+        """What `@check` says about each, by id ("hidden/conv2d/views")."""
+        return {_check_id(item): _info(item) for item in self._items}
+
     def run(self, run: Run, tasks: Sequence[Task], only: Collection[str] | None) -> None:
         """Run the checks of `tasks` (with `only`: those of these names) and put the results into `run`.
 

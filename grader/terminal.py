@@ -3,7 +3,6 @@
 Text that comes from a submission is shown as text: no markup, no control characters.
 """
 
-import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult
+from grader.text import clean, points
 
 STYLES = {
     Outcome.PASSED: "green",
@@ -28,22 +28,10 @@ STYLES = {
     Outcome.NO_VERDICT: "yellow",
 }
 _MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\].*?(\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 
 
-def clean(text: str) -> str:
-    """`text` without terminal escapes, other control characters and changes of writing direction."""
-    return _CONTROL.sub("", text)
-
-
-def points(value: float) -> str:
-    """Points as people write them: `5.5`, `6`."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _outcome(outcome: Outcome, console: Console) -> Text:
+def outcome_text(outcome: Outcome, console: Console) -> Text:
+    """The outcome with its mark, in its colour."""
     mark = _MARKS.get(outcome, "✗") if console.encoding.startswith("utf") else ""
     return Text(f"{mark} {outcome}".strip(), style=STYLES[outcome])
 
@@ -62,6 +50,10 @@ def print_report(console: Console, report: Report, again: str) -> None:
         for line in lines[:10]:
             console.print(Text(f"  {line[:200]}", style="dim"))
     print_total(console, report)
+    if report.level:
+        console.print(
+            Text(f"Your code ran at isolation level {report.level} (see grade doctor).", style="dim")
+        )
 
 
 def _table(console: Console, report: Report) -> Table:
@@ -75,7 +67,7 @@ def _table(console: Console, report: Report) -> Table:
         table.add_row(
             task.task,
             f"{points(task.earned)} / {points(task.points)}",
-            _outcome(task.outcome, console),
+            outcome_text(task.outcome, console),
             f"{passed} of {len(task.checks)}",
         )
     return table
@@ -115,11 +107,16 @@ def _print_failure(console: Console, check: CheckResult, again: str) -> None:
     heading = Text("\n")
     heading.append(_name(check), style="bold")
     heading.append("  ")
-    heading.append_text(_outcome(check.outcome, console))
+    heading.append_text(outcome_text(check.outcome, console))
     console.print(heading)
     called, _, found = check.message.rpartition("\n")
     rows = [("asked", check.title), ("called", called), ("found", found)]
     rows += [("likely", check.diagnosis), ("at", check.location), ("again", f"{again} {_name(check)}")]
+    print_labelled(console, rows)
+
+
+def print_labelled(console: Console, rows: Iterable[tuple[str, str]]) -> None:
+    """Indented rows of a label and its text, which may come from a submission; those without text are left out."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

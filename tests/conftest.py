@@ -1,5 +1,6 @@
 """Shared by the tests: submissions made from the solutions, and one examiner for the whole run."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.examine import close, examine, prepare
+from grader import examine as examine_module
+from grader.examine import Examiner, close, examine, prepare
+from grader.isolation import Isolation
 from grader.limits import Limits
 from grader.report import CheckResult, Report
 from grader.submission import Submission, read_folder
@@ -22,7 +25,27 @@ GRADE = [sys.executable, "-m", "grader"]
 def _examiner() -> Iterator[None]:
     prepare()
     yield
+    for examiner in _at_level.values():
+        examiner.close()
     close()
+
+
+LEFT_OUT = {"A": (), "B": ("landlock",), "D": ("landlock", "seccomp")}  # layers, for a level
+_at_level: dict[str, Examiner] = {}
+
+
+@contextlib.contextmanager
+def isolated(level: str, method: str = "") -> Iterator[Examiner]:
+    """Within it, `examine` gives workers of that level of isolation (by that method)."""
+    key = level + method
+    if key not in _at_level:
+        isolation = Isolation(without=LEFT_OUT[level])
+        _at_level[key] = Examiner(Limits(call=20.0), method=method, isolation=isolation)
+    kept, examine_module._examiner = examine_module._examiner, _at_level[key]
+    try:
+        yield _at_level[key]
+    finally:
+        examine_module._examiner = kept
 
 
 def solution_files() -> dict[str, bytes]:
@@ -93,6 +116,7 @@ __all__ = [
     "checks_of",
     "earned",
     "examine",
+    "isolated",
     "solution_files",
     "with_body",
 ]

@@ -948,8 +948,8 @@ EXTRAS = equivalent(
     ),
     Change(
         "layers",
-        "stride: int | None = None) -> Tensor:",
-        "stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Tensor:",
+        "def max_pool2d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:",
+        "def max_pool2d(x: Tensor, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Tensor:",
     ),
     Change("layers", "def relu(x: Tensor)", "def relu(x: Tensor, inplace: bool = False)"),
     Change(

@@ -5,6 +5,7 @@ it is a known mistake, that the diagnosis names it. Cheats that call the finishe
 as *forbidden*.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ DEPENDENTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`old` occurs once in `solutions/<module>.py`; `new` takes its place.
+    """`old` occurs once in `solutions/<module>.py`, or once in the task's own function; `new` takes its place.
 
     loses: the task that must lose points; also: tasks that may lose some with it. All others keep full
     points. hint: name of the known mistake that a check of `loses` must diagnose. outcome: how at least
@@ -51,10 +52,23 @@ class Mutant:
 def apply(mutant: Mutant) -> dict[str, bytes]:
     """The files of the submission that the mutant makes of the solutions."""
     source = SOURCES[mutant.module]
-    if source.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {source.count(mutant.old)} times")
-    changed = {**SOURCES, mutant.module: source.replace(mutant.old, mutant.new)}
+    start, end = 0, len(source)
+    if source.count(mutant.old) > 1:
+        start, end = _own_lines(source, mutant.loses)
+    if source.count(mutant.old, start, end) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {source.count(mutant.old, start, end)} times")
+    place = source.index(mutant.old, start, end)
+    new = source[:place] + mutant.new + source[place + len(mutant.old) :]
+    changed = {**SOURCES, mutant.module: new}
     return {f"{name}.py": text.encode() for name, text in changed.items()}
+
+
+def _own_lines(source: str, task: str) -> tuple[int, int]:
+    """Where the task's function or class begins and ends."""
+    found = re.search(rf"^(def|class) {task}\b.*?(?=^\S(?<!\))|\Z)", source, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"the solutions have no {task}")
+    return found.span()
 
 
 def solution_of(module: str, function: str) -> str:
@@ -722,6 +736,7 @@ RELU = (
     body("relu", "absolute", "return x.abs()", hint="absolute"),
     body("relu", "wrong_side", "return x.clamp(max=0)", hint="wrong_side"),
     body("relu", "capped_at_one", "return x.clamp(0, 1)", hint="capped_at_one"),
+    body("relu", "capped_at_six", "return x.clamp(0, 6)", hint="capped_at_six"),
     body("relu", "leaky", "return torch.where(x > 0, x, 0.01 * x)", hint="leaky"),
     body("relu", "identity", "return x", hint="identity"),
     body("relu", "step", "return (x > 0).float()", hint="step"),

@@ -23,10 +23,11 @@ from conftest import ROOT
 from rich.console import Console
 
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
-from grader.instructor import batch
+from grader.instructor import basis, batch, pool
 from grader.instructor.batch import course_secret, grade_all
-from grader.instructor.outputs import Row, Status, Summary, print_summary, row_of, write_grades_csv
+from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.records import read_record, record_path
+from grader.instructor.rows import Row, Status, row_of, write_grades_csv
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult
 from grader.submission import Submission, SubmissionError
@@ -99,7 +100,7 @@ def test_a_class_gets_records_and_a_table(folder: Path, out: Path) -> None:
     assert (result.submissions, result.examined, result.without_verdict) == (4, 4, ())
     rows = table(out)
     assert list(rows) == ["anna", "ben", "carl", "dora"]
-    assert list(rows["anna"]) == ["student", *NAMES, "total", "status"]
+    assert list(rows["anna"]) == ["student", *NAMES, "total", "status", "isolation", "handed_in", "note"]
     assert rows["anna"]["total"] == "55"
     assert [rows["dora"][name] for name in ("conv2d", "relu", "fit", "total")] == ["0", "0", "5", "48"]
     assert sorted(path.name for path in (out / "records").iterdir()) == [f"{name}.json" for name in rows]
@@ -121,7 +122,7 @@ def test_another_kit_or_another_secret_examines_everything(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(folder, out)
-    monkeypatch.setattr(batch, "kit_digest", lambda: "another")
+    monkeypatch.setattr(basis, "_engine", lambda: (b"another",))
     assert run(folder, out).examined == 3
     monkeypatch.setenv("GRADE_SECRET", "another")
     assert run(folder, out).examined == 3
@@ -232,8 +233,8 @@ def test_a_failure_of_the_kit_is_no_verdict_and_is_tried_again(folder: Path, out
 
 def test_an_examination_that_hangs_is_ended(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hand_in(folder, "ben", "hang")
-    watchdog = batch._watchdog
-    monkeypatch.setattr(batch, "_watchdog", lambda seconds: watchdog(1.0))
+    watchdog = pool._watchdog
+    monkeypatch.setattr(pool, "_watchdog", lambda seconds: watchdog(1.0))
     assert run(folder, out).without_verdict == ("ben",)
 
 
@@ -241,7 +242,7 @@ METHODS = ("fork", "spawn") if sys.platform == "linux" else ("spawn",)
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from grader.instructor import batch
+from grader.instructor import basis, batch, pool
 from grader.report import CheckResult, Report, TaskResult
 from grader.submission import SubmissionError
 
@@ -253,7 +254,7 @@ def slow(submission, *, tasks, **_):
 if __name__ == "__main__":
     graded = batch.grade_all
     batch.grade_all = lambda *args, **options: graded(*args, **options, examine=slow)
-    batch._FORK = os.environ["METHOD"] == "fork"
+    pool._FORK = os.environ["METHOD"] == "fork"
     try:
         sys.exit(batch.command(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2))
     except SubmissionError as error:
@@ -427,6 +428,19 @@ def test_progress_counts_up_and_names_students(folder: Path, out: Path) -> None:
     assert {event[2] for event in named} == {"anna", "ben", "carl"}
 
 
+def test_without_a_terminal_a_line_a_minute_says_how_far_it_is() -> None:
+    lines = batch.ProgressLines(0.0)
+    seen = [
+        (second, line) for second in range(300) if (line := lines.line(2 * max(second - 10, 0), 2000, second))
+    ]
+    assert seen == [
+        (60, "100 of 2000 examined, some 16 min left"),
+        (120, "220 of 2000 examined, some 15 min left"),
+        (180, "340 of 2000 examined, some 14 min left"),
+        (240, "460 of 2000 examined, some 13 min left"),
+    ]
+
+
 # -- the secret
 
 
@@ -465,7 +479,13 @@ def full_row(student: str, lost: float = 0.0) -> Row:
         ("Berg, Anna", '"Berg, Anna"'),
         ('Anna "A" Berg', '"Anna ""A"" Berg"'),
         ("Zoë 山田", "Zoë 山田"),
-        ("a\nb", '"a\nb"'),
+        ("a\nb", "a b"),
+        ("a\r\n=1", "a  =1"),
+        ("\n=1", "' =1"),
+        ("\t=1", "' =1"),
+        (" =1", "' =1"),
+        ("\u2028x\x1b[31m", " x [31m"),
+        ("＝1", "'＝1"),
         ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
         ("+1", "'+1"),
         ("-1", "'-1"),
@@ -477,9 +497,9 @@ def full_row(student: str, lost: float = 0.0) -> Row:
 def test_names_are_quoted_and_never_a_formula(tmp_path: Path, student: str, cell: str) -> None:
     write_grades_csv(tmp_path / "grades.csv", [full_row(student)])
     lines = (tmp_path / "grades.csv").read_text("utf-8").split("\n", 1)
-    assert lines[0] == f"student,{','.join(NAMES)},total,status"
+    assert lines[0] == f"student,{','.join(NAMES)},total,status,isolation,handed_in,note"
     assert lines[1].startswith(f"{cell},6,4,2,")
-    assert lines[1].endswith(",55,graded\n")
+    assert lines[1].endswith(",55,graded,,,\n")
 
 
 def test_points_are_written_as_people_write_them(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from conftest import solution_files
 from course_kit import MODEL, RELEASED, as_bytes, empty_course, notebook
 
 from grader.instructor.collect import find_submissions, read
-from grader.instructor.course import CourseError
 from grader.instructor.course.collect import collect
 from grader.instructor.course.layout import Course, collected, safe_id
-from grader.instructor.course.roster import Person, Roster, read_roster
+from grader.instructor.roster import Person, Roster, read_roster
+from grader.submission import SubmissionError
 
 FILES = {**solution_files(), "report.ipynb": as_bytes(notebook(a1="mine"))}
 ROSTER = (
@@ -103,10 +103,11 @@ EXPORTS: dict[str, dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
-@pytest.mark.parametrize("files", EXPORTS.values(), ids=EXPORTS.keys())
+@pytest.mark.parametrize("kind", EXPORTS)
 def test_every_kind_of_export_is_collected(
-    course: Course, roster: Path, tmp_path: Path, files: dict[str, bytes], packed: bool
+    course: Course, roster: Path, tmp_path: Path, kind: str, packed: bool
 ) -> None:
+    files = EXPORTS[kind]
     source = tmp_path / ("export.zip" if packed else "export")
     if packed:
         source.write_bytes(zipped(files))
@@ -126,7 +127,9 @@ def test_every_kind_of_export_is_collected(
         assert {
             path.name: path.read_bytes() for path in folder.iterdir() if path.name != "timestamp.txt"
         } == FILES
-        assert (folder / "timestamp.txt").read_text().endswith(" UTC\n")
+        known = kind in ("Blackboard", "Gradescope")  # the times in other zips are those of the download
+        assert (folder / "timestamp.txt").exists() is known
+        assert not known or (folder / "timestamp.txt").read_text().endswith(" UTC\n")
 
 
 def test_gradescope_says_when_and_gives_a_group_to_each(course: Course, roster: Path, tmp_path: Path) -> None:
@@ -140,11 +143,26 @@ def test_gradescope_says_when_and_gives_a_group_to_each(course: Course, roster: 
     }
 
 
-def test_the_entries_of_a_zip_say_when(course: Course, roster: Path, tmp_path: Path) -> None:
-    (tmp_path / "export.zip").write_bytes(zipped(EXPORTS["Moodle"]))
+def test_blackboards_file_names_say_when(course: Course, roster: Path, tmp_path: Path) -> None:
+    (tmp_path / "export.zip").write_bytes(zipped(EXPORTS["Blackboard"]))
     collect(course, [tmp_path / "export.zip"], roster)
     wanted = datetime.datetime(*WHEN).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC\n")
     assert (course.submitted("aberg") / "timestamp.txt").read_text() == wanted
+
+
+def test_a_time_that_the_instructor_wrote_stays_as_long_as_the_files_do(
+    course: Course, tmp_path: Path
+) -> None:
+    (tmp_path / "export.zip").write_bytes(zipped(EXPORTS["folders"]))
+    collect(course, [tmp_path / "export.zip"])
+    path = course.submitted("aberg") / "timestamp.txt"
+    path.write_text("2026-05-01 21:30:00 UTC\n")
+    assert collect(course, [tmp_path / "export.zip"]).unchanged == 3
+    assert path.exists()
+    changed = {**EXPORTS["folders"], "aberg/layers.py": b"# new\n"}
+    (tmp_path / "export.zip").write_bytes(zipped(changed))
+    assert collect(course, [tmp_path / "export.zip"]).unchanged == 2
+    assert not path.exists()
 
 
 def test_who_is_not_on_the_roster_is_named(course: Course, roster: Path, tmp_path: Path) -> None:
@@ -172,9 +190,19 @@ def test_the_newest_of_two_submissions_counts(course: Course, roster: Path, tmp_
         os.utime(folder / "layers.py", (time, time))
     collect(course, [tmp_path / "two", tmp_path / "one"], roster)
     assert (course.submitted("aberg") / "layers.py").read_text() == "# new\n"
-    done = collect(course, [tmp_path / "one"])
+
+
+def test_an_older_submission_does_not_take_the_place_of_a_newer_one(
+    course: Course, roster: Path, tmp_path: Path
+) -> None:
+    for day in (1, 2):
+        name = f"gradebook_ML1_aberg_attempt_2026-05-0{day}-12-30-00_layers.py"
+        (tmp_path / f"day{day}").mkdir()
+        (tmp_path / f"day{day}" / name).write_text(f"# {day}\n")
+    collect(course, [tmp_path / "day2"], roster)
+    done = collect(course, [tmp_path / "day1"])
     assert done.older == ("aberg",)
-    assert (course.submitted("aberg") / "layers.py").read_text() == "# new\n"
+    assert (course.submitted("aberg") / "layers.py").read_text() == "# 2\n"
 
 
 def test_collecting_again_changes_nothing(course: Course, roster: Path, tmp_path: Path) -> None:
@@ -256,7 +284,7 @@ def test_a_hostile_zip_writes_nothing_outside(course: Course, tmp_path: Path) ->
     assert not list(tmp_path.rglob("evil.py"))
     assert not (course.submitted("anna") / "layers.py").exists()
     assert collected(course.submitted("ben"))["files"] == []
-    assert "1999" not in (course.submitted("ben") / "timestamp.txt").read_text()
+    assert not (course.submitted("ben") / "timestamp.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +298,7 @@ def test_a_hostile_zip_writes_nothing_outside(course: Course, tmp_path: Path) ->
 def test_nothing_to_collect_is_a_message(course: Course, tmp_path: Path, source: str, says: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.zip").write_bytes(b"PK\3\4 no zip")
-    with pytest.raises(CourseError, match=says):
+    with pytest.raises(SubmissionError, match=says):
         collect(course, [tmp_path / source])
 
 
@@ -319,7 +347,7 @@ def test_a_name_of_two_people_is_nobodys() -> None:
 )
 def test_a_roster_that_cannot_be_one_says_where(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "r.csv").write_text(text)
-    with pytest.raises(CourseError, match=says):
+    with pytest.raises(SubmissionError, match=says):
         read_roster(tmp_path / "r.csv")
 
 

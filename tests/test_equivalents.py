@@ -4,9 +4,9 @@ import sys
 
 import pytest
 from equivalents import EQUIVALENTS, Equivalent
-from examining import examine_all
 
 from grader.assignment import TASKS, TOTAL_POINTS
+from grader.instructor.authoring.mutation import examine_all
 from grader.report import Report
 
 pytestmark = [

@@ -1,6 +1,7 @@
 """The proxy: remote calls read like local ones, gradients and modules among them."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from grader.submission import Submission
 
 @pytest.fixture
 def open_student() -> Iterator:
-    examination = Examination(Submission("s", solution_files()), Limits(), prepare().open_worker)
+    examination = Examination(
+        Submission("s", solution_files()), Limits(), partial(prepare().open_worker, frozenset())
+    )
     yield lambda task: Student(lambda: examination.worker(BY_NAME[task]))
     examination.close()
 

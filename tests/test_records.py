@@ -10,15 +10,31 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from grader.assignment import TASKS
 from grader.instructor import records
-from grader.instructor.records import is_current, merge, read_record, record_path, to_examine, write_whole
+from grader.instructor.records import (
+    brought_up,
+    is_current,
+    merge,
+    read_record,
+    record_path,
+    remove_temporary,
+    to_examine,
+    write_whole,
+)
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult, encode
+from grader.submission import Submission
+
+BASES: dict[str, dict[str, str]] = {task.name: {"grader": "g", "checks": task.name} for task in TASKS}
 
 
 def task(name: str, outcome: Outcome = Outcome.PASSED) -> TaskResult:
     return TaskResult(
-        name, 2.0, (CheckResult(f"public/{name}/values", name, "It works.", "public", 2.0, outcome),)
+        name,
+        2.0,
+        (CheckResult(f"public/{name}/values", name, "It works.", "public", 2.0, outcome),),
+        BASES[name],
     )
 
 
@@ -31,6 +47,7 @@ REPORT = Report(
     seconds=1.5,
     loaded={"conv2d": ("layers.py",)},
 )
+WITH_NET = replace(REPORT, tasks=(task("conv2d"), task("LeNet5", Outcome.FAILED)))
 
 
 def put(folder: Path, report: Report) -> None:
@@ -90,6 +107,7 @@ def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space"):
         put(tmp_path, replace(REPORT, digest="new"))
     assert read_record(tmp_path, "anna") == REPORT
+    assert [path.name for path in tmp_path.iterdir()] == ["anna.json"]
 
 
 def test_a_killed_writer_leaves_a_whole_record(tmp_path: Path) -> None:
@@ -125,41 +143,82 @@ def test_a_secret_file_is_never_open_to_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "digest", "kit", "tasks", "needed"),
+    ("record", "digest", "changed", "tasks", "needed"),
     [
-        (None, "d", "k", ("conv2d",), ("conv2d",)),
-        (REPORT, "d", "k", ("conv2d", "relu"), ()),
-        (REPORT, "d", "k", ("conv2d", "fit"), ("fit",)),  # the kit failed there: once more
-        (REPORT, "d", "k", ("conv2d", "Invert"), ("Invert",)),
-        (REPORT, "other", "k", ("conv2d",), ("conv2d",)),
-        (REPORT, "d", "other", ("conv2d",), ("conv2d",)),
+        (None, "d", "", ("conv2d",), ("conv2d",)),
+        (REPORT, "d", "", ("conv2d", "relu"), ()),
+        (REPORT, "d", "", ("conv2d", "fit"), ("fit",)),  # the kit failed there: once more
+        (REPORT, "d", "", ("conv2d", "Invert"), ("Invert",)),
+        (REPORT, "other", "", ("conv2d",), ("conv2d",)),
+        (REPORT, "d", "conv2d", ("conv2d", "relu"), ("conv2d",)),
+        (REPORT, "d", "relu", ("conv2d", "relu"), ("relu",)),
+        (REPORT, "d", "linear", ("conv2d", "relu"), ()),
+        (WITH_NET, "d", "conv2d", ("conv2d", "LeNet5"), ("conv2d", "LeNet5")),  # whose advice names conv2d
+        (WITH_NET, "d", "Invert", ("conv2d", "LeNet5"), ()),
+        (
+            replace(WITH_NET, tasks=(task("conv2d"), task("LeNet5"))),
+            "d",
+            "conv2d",
+            ("conv2d", "LeNet5"),
+            ("conv2d",),
+        ),
+        (
+            replace(REPORT, tasks=(replace(task("relu"), basis={}),)),
+            "d",
+            "",
+            ("relu",),
+            ("relu",),
+        ),  # an older kit's
     ],
 )
 def test_what_a_record_leaves_to_examine(
-    record: Report | None, digest: str, kit: str, tasks: tuple[str, ...], needed: tuple[str, ...]
+    record: Report | None, digest: str, changed: str, tasks: tuple[str, ...], needed: tuple[str, ...]
 ) -> None:
-    assert to_examine(record, digest, kit, tasks) == needed
-    assert is_current(record, digest, kit, tasks) is (needed == ())
+    bases = {**BASES, changed: {"grader": "g", "checks": "changed"}}
+    assert to_examine(record, digest, bases, tasks) == needed
+    assert is_current(record, digest, bases, tasks) is (needed == ())
 
 
 def test_merging_keeps_the_tasks_that_were_not_examined_again() -> None:
     new = replace(
         REPORT, tasks=(task("relu"), task("Invert")), isolation=("session", "seccomp"), seconds=1.0, loaded={}
     )
-    merged = merge(REPORT, new)
+    merged = merge(REPORT, new, BASES)
     assert [(found.task, found.outcome) for found in merged.tasks] == [
         ("conv2d", Outcome.PASSED),
         ("relu", Outcome.PASSED),
-        ("fit", Outcome.NO_VERDICT),
-        ("Invert", Outcome.PASSED),
+        ("Invert", Outcome.PASSED),  # fit had no verdict: nothing to keep
     ]
     assert merged.isolation == ("session", "seccomp")  # what held every time
     assert (merged.seconds, merged.loaded) == (2.5, REPORT.loaded)
 
 
-@pytest.mark.parametrize("old", [None, replace(REPORT, digest="old"), replace(REPORT, kit="old")])
-def test_nothing_is_merged_from_a_record_of_another_submission_or_kit(old: Report | None) -> None:
-    assert merge(old, REPORT) is REPORT
+@pytest.mark.parametrize("old", [None, replace(REPORT, digest="old")])
+def test_nothing_is_merged_from_a_record_of_another_submission(old: Report | None) -> None:
+    new = replace(REPORT, tasks=(task("relu"),))
+    assert merge(old, new, BASES) is new
+
+
+def test_nothing_is_merged_that_stands_on_what_is_no_more() -> None:
+    new = replace(REPORT, tasks=(task("relu"),))
+    assert merge(REPORT, new, {**BASES, "conv2d": {"grader": "new"}}) is new
+
+
+def test_points_and_what_is_said_of_a_submission_are_brought_up_to_date() -> None:
+    submission = Submission("anna", {}, ("a link, left out",), handed_in="2026-05-01T12:00:00+00:00")
+    today = brought_up(REPORT, submission, {"public/conv2d/values": 5.0})
+    assert (today.problems, today.handed_in) == (("a link, left out",), "2026-05-01T12:00:00+00:00")
+    assert [(found.task, found.points, found.earned) for found in today.tasks] == [
+        ("conv2d", 5.0, 5.0), ("relu", 2.0, 0.0), ("fit", 2.0, 0.0),
+    ]  # fmt: skip
+    assert brought_up(today, submission, {"public/conv2d/values": 5.0}) == today
+
+
+def test_what_a_killed_writer_leaves_is_removed(tmp_path: Path) -> None:
+    put(tmp_path, REPORT)
+    (tmp_path / ".anna.json.tmp").write_bytes(b"{")
+    remove_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["anna.json"]
 
 
 def test_reading_a_record_needs_no_torch() -> None:

@@ -1,66 +1,74 @@
 """A class, graded by a pool of processes: `grade all`.
 
     find and read ──► which records answer? ──► pool: examine() ──► one record each ──► grades.csv, summary
+                                                                    └── as it was ────► changes.csv
 
-What has a record of the same submission, kit and secret is not examined again, so a second run does only
-what changed, and a run that was killed goes on where it was. One submission never stops the batch: a
-process of the pool that dies takes at most its own submission's verdict along. Neither torch nor pytest is
-imported where nothing is to be examined. Of submissions and reports, only those in flight are in memory.
+A task of which a record tells what today's kit would find on the same submission is not examined again
+(`grader.instructor.basis`), so a second run does only what depends on what changed, and a run that was
+killed goes on where it was. Neither torch nor pytest is imported where nothing is to be examined. Of
+submissions and reports, only those in flight are in memory.
 """
 
 import contextlib
 import difflib
 import errno
-import faulthandler
 import hashlib
-import itertools
-import multiprocessing
+import math
 import os
 import secrets
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from grader.assignment import BY_NAME, TASKS
-from grader.instructor.collect import Handed, find_submissions, read
-from grader.instructor.course.layout import CLASS_FILE
-from grader.instructor.outputs import (
-    UNREADABLE_CHECK,
-    Row,
-    Status,
-    Summary,
-    print_summary,
-    row_of,
-    write_grades_csv,
+from grader.assignment import TASKS
+from grader.instructor import changes
+from grader.instructor.basis import bases, points_by_check
+from grader.instructor.classes import (
+    Class,
+    check_source,
+    choose_roster,
+    find_class,
+    note_class,
+    remove_scratch,
+    scratch_of,
 )
-from grader.instructor.records import merge, read_record, record_path, to_examine, write_whole
+from grader.instructor.collect import Handed, read
+from grader.instructor.outputs import Summary, print_summary
+from grader.instructor.pool import Examine, LocalPool, Pool, Terms, Work
+from grader.instructor.records import (
+    brought_up,
+    is_current,
+    merge,
+    read_record,
+    record_path,
+    remove_temporary,
+    still_holds,
+    to_examine,
+    with_bases,
+    write_whole,
+)
+from grader.instructor.rows import Row, Status, row_of, write_grades_csv
+from grader.isolation import Isolation, require
 from grader.kit import kit_digest
 from grader.limits import Limits
-from grader.outcomes import KitError, Outcome
-from grader.report import CheckResult, Report, TaskResult, decode, encode
-from grader.submission import Submission, SubmissionError
+from grader.report import Report, TaskResult, decode, encode
+from grader.submission import SubmissionError
 from grader.terminal import clean
-from grader.untrusted import start_workers
 
 if sys.platform != "win32":
     import fcntl
 
 SECRET_VARIABLE = "GRADE_SECRET"
-_FORK = sys.platform == "linux"  # macOS can fork, but not after torch is imported
-_TICK = 0.5  # seconds between two looks at the time left
+_MINUTE = 60.0  # seconds
 
-Examine = Callable[..., Report]
 OnProgress = Callable[[int, int, str], None]
+OpenPool = Callable[[Terms, int], Pool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ class Batch:
     without_verdict: tuple[str, ...]  # students that this run was asked for and has no verdict on
     gone: int  # records of submissions that are no longer in the folder
     summary: Summary
+    unknown: tuple[str, ...] = ()  # who handed in and is not on the roster
+    moved: tuple[changes.Moved, ...] | None = (
+        None  # since the last finished run; None where no record was replaced
+    )
 
 
 def command(
@@ -81,9 +93,14 @@ def command(
     jobs: int,
     tasks: Sequence[str] | None = None,
     students: Sequence[str] | None = None,
+    roster_file: Path | None = None,
     force: bool = False,
+    scheduler: str | None = None,
+    isolation: Isolation | None = None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
+
+    scheduler: the address of a Dask scheduler, whose workers examine in the place of this machine's processes.
 
     0 where every submission has a verdict, 1 where one has none, 130 after Ctrl-C. Raises
     `SubmissionError` where nothing can be graded at all.
@@ -101,6 +118,7 @@ def command(
     # no thread of its own: the pool's processes are forked from this one
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not tty) as progress:
         bar = progress.add_task("starting", total=None, visible=False)
+        lines = ProgressLines(time.monotonic())
 
         def show(done: int, total: int, student: str) -> None:
             nonlocal reached
@@ -108,10 +126,27 @@ def command(
             if student:
                 progress.update(bar, description=clean(student)[:20])
             progress.update(bar, completed=done, total=total, visible=True, refresh=True)
+            if not tty and (line := lines.line(done, total, time.monotonic())):
+                console.print(Text(line))
+
+        def on_cluster(terms: Terms, submissions: int) -> Pool:
+            from grader.instructor.cluster.pool import ClusterPool  # imports distributed
+
+            assert scheduler is not None
+            return ClusterPool(scheduler, terms, submissions, lambda text: progress.print(Text(text)))
 
         try:
             batch = grade_all(
-                folder, out, jobs=jobs, tasks=tasks, students=students, force=force, on_progress=show
+                folder,
+                out,
+                jobs=jobs,
+                tasks=tasks,
+                students=students,
+                roster_file=roster_file,
+                force=force,
+                on_progress=show,
+                open_pool=on_cluster if scheduler else None,
+                isolation=isolation,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -127,6 +162,25 @@ def command(
     return 1 if batch.without_verdict else 0
 
 
+class ProgressLines:
+    """How far a batch is and how long it may take, where there is no terminal: a line a minute."""
+
+    def __init__(self, now: float):
+        self._next = now + _MINUTE
+        self._begun = (now, 0)  # when the first was counted, and how many that were
+
+    def line(self, done: int, total: int, now: float) -> str:
+        """What to print now, "" for nothing. now: seconds."""
+        if self._begun[1] == 0 and done:
+            self._begun = (now, done)
+        if now < self._next or done == 0:
+            return ""
+        self._next = now + _MINUTE
+        since, first = self._begun
+        left = (now - since) / (done - first) * (total - done) if done > first else 0.0
+        return f"{done} of {total} examined" + (f", some {math.ceil(left / 60)} min left" if left else "")
+
+
 def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> None:
     line = f"{batch.submissions} submissions, {batch.examined} examined now."
     for status, count in batch.summary.statuses.items():
@@ -134,10 +188,21 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
             line += f" {str(status).capitalize()}: {count}."
     console.print(Text(line))
     print_summary(console, batch.summary)
+    if batch.moved is not None:
+        changes.print_changes(console, batch.moved)
+        if batch.moved:
+            console.print(Text(f"Who moved: {out / changes.CSV_FILE}"), soft_wrap=True)
+    if batch.unknown:
+        shown = ", ".join(clean(student) for student in batch.unknown[:5])
+        more = f" and {len(batch.unknown) - 5} more" if len(batch.unknown) > 5 else ""
+        console.print(
+            Text(f"On no line of the roster, or on two: {shown}{more}", style="yellow"), soft_wrap=True
+        )
     if batch.gone:
         console.print(
             Text(
-                f"{batch.gone} more in {out / 'records'}: their submissions are no longer in {folder}."
+                f"{batch.gone} more in {out / 'records'}: their submissions are no longer in {folder}, or the"
+                " students are called otherwise now."
                 " They are kept there, and not in grades.csv."
             ),
             soft_wrap=True,
@@ -155,50 +220,178 @@ def grade_all(
     jobs: int,
     tasks: Sequence[str] | None = None,
     students: Sequence[str] | None = None,
+    roster_file: Path | None = None,
     force: bool = False,
     limits: Limits | None = None,
     examine: Examine | None = None,
     on_progress: OnProgress = lambda done, total, student: None,
+    open_pool: OpenPool | None = None,
+    isolation: Isolation | None = None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
-    tasks, students: only these (None: all); force: also what a record answers. on_progress is called
-    with the number done, the number to do and the student just done ("" where only time has passed).
-    examine: in the place of `grader.examine.examine`, for tests. Raises `SubmissionError` where nothing
-    can be graded at all; a KeyboardInterrupt leaves the finished records behind.
+    folder: of a folder or archive for each student, a platform's zip, or a course. tasks, students: only these
+    (None: all). roster_file: who is in the class; kept in `out`. force: also what a record answers. on_progress is
+    called with the number done, the number to do and the student just done ("" where only time has passed).
+    examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
+    submissions, what examines them; without it `jobs` processes of this machine do. Raises `SubmissionError` where
+    nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
-    handed = [one for one in find_submissions(folder) if one.path.resolve() != out.resolve()]
-    chosen = _chosen(handed, students)
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
-    records = out / "records"
+    check_source(folder)
     try:
+        roster = choose_roster(folder, out, roster_file)
+        if folder.is_dir():  # before anything is written
+            found = find_class(folder, roster, scratch_of(out), out)
+            _chosen(found, students)
         with _locked(out):
-            secret = course_secret(out)
-            kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + secret).hexdigest()[:16]}"
-            records.mkdir(exist_ok=True)
-            write_whole(out / CLASS_FILE, f"{folder.resolve()}\n".encode("utf-8", "surrogateescape"))
-            behind = {
-                one.student
-                for one in handed
-                if to_examine(read_record(records, one.student), read(one).digest, kit, asked)
-            }
-            todo = [one for one in handed if one.student in chosen and (force or one.student in behind)]
-            if todo:
-                task = _PoolTask(examine, secret, kit, limits or Limits())
-                done = 0
-                on_progress(done, len(todo), "")
-                with _Pool(min(jobs, len(todo)), task, len(todo)) as pool:
-                    for result in pool.each(_work(todo, records, kit, asked, force)):
-                        if result is not None:
-                            done += 1
-                            _record(records, *result)
-                        on_progress(done, len(todo), result[0].submission.student if result else "")
-            return _outputs(out, handed, chosen, asked, behind - chosen, len(todo))
+            _tidy_up(out)
+            try:
+                if folder.is_file():
+                    found = find_class(folder, roster, scratch_of(out), out)
+                note_class(folder, out, roster_file)
+                run = _Run(out, found, _chosen(found, students), asked, force)
+                return run.grade(
+                    examine, jobs, limits or Limits(), isolation or Isolation(), on_progress, open_pool
+                )
+            finally:
+                remove_scratch(out)
     except OSError as error:
         raise SubmissionError(
             f"Grading stopped: {error.strerror or error} ({error.filename or out})."
             " What is finished is kept; the same command goes on from there."
         ) from error
+
+
+def _tidy_up(out: Path) -> None:
+    """Remove what a run that was killed has left, and has no use."""
+    (out / "records").mkdir(exist_ok=True)
+    for folder in (out, out / "records", out / "before"):
+        remove_temporary(folder)
+    remove_scratch(out)
+    changes.forget(out)
+
+
+class _Run:
+    """One run over a class, with `out` locked: what is to be examined, and what becomes of the reports."""
+
+    def __init__(self, out: Path, found: Class, chosen: Collection[str], asked: Sequence[str], force: bool):
+        self._out = out
+        self._records = out / "records"
+        self._found = found
+        self._chosen = chosen
+        self._asked = tuple(asked)
+        self._force = force
+        self._secret = course_secret(out)
+        self._bases = bases(self._secret)
+        self._outdated: set[str] = set()  # students whose record holds what is no longer true
+
+    def grade(
+        self,
+        examine: Examine | None,
+        jobs: int,
+        limits: Limits,
+        isolation: Isolation,
+        on_progress: OnProgress,
+        open_pool: OpenPool | None,
+    ) -> Batch:
+        todo = [one for one in self._found.handed if self._is_to_do(one)]
+        if todo:
+            kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + self._secret).hexdigest()[:16]}"
+            terms = Terms(examine, self._secret, kit, limits, isolation)
+            if open_pool is None and examine is None:
+                require(isolation)
+            done = 0
+            on_progress(done, len(todo), "")
+            opened = (
+                open_pool(terms, len(todo))
+                if open_pool
+                else LocalPool(min(jobs, len(todo)), terms, len(todo))
+            )
+            with opened as pool:
+                for result in pool.each(map(self._work, todo)):
+                    if result is not None:
+                        done += 1
+                        self._record(*result)
+                    on_progress(done, len(todo), result[0].submission.student if result else "")
+        return self._finish(len(todo))
+
+    def _is_to_do(self, one: Handed) -> bool:
+        """Has the student to be examined? If not, the record is brought up to date otherwise."""
+        submission = read(one)
+        record = read_record(self._records, one.student)
+        if record is not None and not is_current(
+            record, submission.digest, self._bases, [task.task for task in record.tasks]
+        ):
+            self._outdated.add(one.student)
+        if one.student not in self._chosen:
+            return False
+        if self._force or to_examine(record, submission.digest, self._bases, self._asked):
+            return True
+        assert record is not None
+        if (today := brought_up(record, submission, points_by_check())) != record:
+            self._write(today)
+        return False
+
+    def _work(self, one: Handed) -> Work:
+        """What is to be examined of a submission; read only as the pool has room."""
+        submission = read(one)
+        record = read_record(self._records, one.student)
+        needed = self._asked
+        if not self._force:
+            needed = to_examine(record, submission.digest, self._bases, self._asked) or self._asked
+        earlier: tuple[TaskResult, ...] = ()
+        if record is not None and record.digest == submission.digest:
+            holding = (task for task in record.tasks if still_holds(task, self._bases))
+            earlier = tuple(task for task in holding if task.task not in needed)
+        return Work(submission, needed, earlier)
+
+    def _record(self, work: Work, data: bytes) -> None:
+        report = with_bases(decode(data), self._bases)
+        record = read_record(self._records, report.student)
+        report = merge(record, report, self._bases)
+        self._write(brought_up(report, work.submission, points_by_check()))
+        self._outdated.discard(report.student)
+
+    def _write(self, report: Report) -> None:
+        changes.keep_before(self._out, report.student)
+        write_whole(record_path(self._records, report.student), encode(report))
+
+    def _finish(self, examined: int) -> Batch:
+        """Write what is made from the records, one after the other, and gather the summary on the way."""
+        summary = Summary(self._asked)
+        without_verdict = []
+
+        def rows() -> Iterator[Row]:
+            handed = {one.student: one for one in self._found.handed}
+            for student in sorted({*handed, *self._found.absent}):
+                if student not in handed:
+                    row, report = Row(student, {}, Status.ABSENT), None
+                else:
+                    report = read_record(self._records, student)
+                    row = row_of(student, report, current=student not in self._outdated)
+                summary.add(row, report)
+                if student in self._chosen and row.status in (Status.NO_VERDICT, Status.NOT_GRADED):
+                    without_verdict.append(student)
+                yield row
+
+        write_grades_csv(self._out / "grades.csv", rows())
+        moved: tuple[changes.Moved, ...] | None = None
+        if changes.anything_before(self._out):
+            moved = tuple(changes.moved_since(self._out, [one.student for one in self._found.handed]))
+            changes.write_changes(self._out, moved)
+            changes.finish(self._out)
+        ours = {record_path(self._records, one.student).name for one in self._found.handed}
+        gone = sum(path.suffix == ".json" and path.name not in ours for path in self._records.iterdir())
+        return Batch(
+            len(self._found.handed),
+            examined,
+            tuple(without_verdict),
+            gone,
+            summary,
+            self._found.unknown,
+            moved,
+        )
 
 
 def course_secret(out: Path) -> bytes:
@@ -219,13 +412,15 @@ def course_secret(out: Path) -> bytes:
     return text.encode()
 
 
-def _chosen(handed: Sequence[Handed], students: Sequence[str] | None) -> set[str]:
+def _chosen(found: Class, students: Sequence[str] | None) -> set[str]:
     """The names of the students asked for; a file's whole name ("anna.zip") will do, too."""
     if students is None:
-        return {one.student for one in handed}
-    known = {one.path.name: one.student for one in handed if one.kind != "course"}
-    known |= {one.student: one.student for one in handed}
+        return {one.student for one in found.handed}
+    known = {one.path.name: one.student for one in found.handed if one.kind != "course"}
+    known |= {one.student: one.student for one in found.handed}
     for name in students:
+        if name in found.absent:
+            raise SubmissionError(f"{clean(name)} is on the roster and handed in nothing.")
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             guess = f" Did you mean {' or '.join(map(clean, close))}?" if close else ""
@@ -251,232 +446,3 @@ def _locked(out: Path) -> Iterator[None]:
                 ) from None
             # else a file system without locks
         yield
-
-
-def _work(
-    todo: Iterable[Handed], records: Path, kit: str, asked: Sequence[str], force: bool
-) -> Iterator["_Work"]:
-    """What is to be examined, read one after the other as the pool has room."""
-    for one in todo:
-        submission = read(one)
-        record = None if force else read_record(records, one.student)
-        needed = to_examine(record, submission.digest, kit, asked)
-        yield _Work(submission, needed or tuple(asked))
-
-
-def _record(records: Path, work: "_Work", data: bytes) -> None:
-    student = work.submission.student
-    if len(work.tasks) < len(TASKS):
-        data = encode(merge(read_record(records, student), decode(data)))
-    write_whole(record_path(records, student), data)
-
-
-def _outputs(
-    out: Path,
-    handed: Sequence[Handed],
-    chosen: Collection[str],
-    asked: Sequence[str],
-    stale: Collection[str],
-    examined: int,
-) -> Batch:
-    """Write grades.csv from the records, one after the other, and gather the summary on the way."""
-    records = out / "records"
-    summary = Summary(asked)
-    without_verdict = []
-
-    def rows() -> Iterator[Row]:
-        for one in handed:
-            report = read_record(records, one.student)
-            row = row_of(one.student, report, current=one.student not in stale)
-            summary.add(row, report)
-            if one.student in chosen and row.status in (Status.NO_VERDICT, Status.NOT_GRADED):
-                without_verdict.append(one.student)
-            yield row
-
-    write_grades_csv(out / "grades.csv", rows())
-    ours = {record_path(records, one.student).name for one in handed}
-    gone = sum(path.suffix == ".json" and path.name not in ours for path in records.iterdir())
-    return Batch(len(handed), examined, tuple(without_verdict), gone, summary)
-
-
-# -- the pool ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One submission on its way through the pool, and the tasks to examine."""
-
-    submission: Submission
-    tasks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _PoolTask:
-    """What every process of the pool knows."""
-
-    examine: Examine | None
-    secret: bytes
-    kit: str
-    limits: Limits
-
-
-class _Pool:
-    """Processes that examine submissions; started anew where one of them dies."""
-
-    def __init__(self, processes: int, task: _PoolTask, submissions: int):
-        self._submissions = submissions
-        self._processes = processes
-        self._task = task
-        self._executor: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> "_Pool":
-        if _FORK and self._task.examine is None:
-            workers = start_workers(self._task.limits)  # imports torch while this process does, too
-            from grader.examine import prepare
-
-            try:
-                prepare(self._task.limits, workers, submissions=self._submissions)
-            except KitError as error:
-                raise SubmissionError(f"Nothing can be examined here: {error}.") from error
-        self._start(self._processes)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        assert self._executor is not None
-        if kind is not None:  # do not wait for what nobody will take
-            for process in multiprocessing.active_children():
-                process.kill()
-        self._executor.shutdown(cancel_futures=True)
-        if _FORK and self._task.examine is None:
-            from grader.examine import close
-
-            close()
-
-    def each(self, work: Iterable[_Work]) -> Iterator[tuple[_Work, bytes] | None]:
-        """Each piece of work with its report as JSON, in the order in which they are done.
-
-        None where only time has passed. Takes no more work than twice the number of processes ahead.
-        """
-        work = iter(work)
-        running: dict[Future[bytes], _Work] = {}
-        while True:
-            lost = []
-            for item in itertools.islice(work, 2 * self._processes - len(running)):
-                try:
-                    running[self._submit(item)] = item
-                except BrokenProcessPool:
-                    lost.append(item)
-            if not running and not lost:
-                return
-            done, _ = wait(running, _TICK, FIRST_COMPLETED)
-            if not done:
-                yield None
-            for future in done:
-                item = running.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    lost.append(item)
-                else:
-                    yield item, future.result()
-            if lost:  # whose submission ended the process is not known: each once more, alone
-                lost += running.values()
-                running.clear()
-                for item in lost:
-                    yield item, self._alone(item)
-                self._start(self._processes)
-
-    def _alone(self, item: _Work) -> bytes:
-        self._start(1)
-        try:
-            return self._submit(item).result()
-        except BrokenProcessPool:
-            reason = "the kit's process that examined it ended twice, the second time with nothing beside it"
-            return encode(_uniform(item, self._task.kit, Outcome.NO_VERDICT, "kit", reason))
-
-    def _submit(self, item: _Work) -> Future[bytes]:
-        assert self._executor is not None
-        return self._executor.submit(_examine_one, item)
-
-    def _start(self, processes: int) -> None:
-        if self._executor is not None:
-            self._executor.shutdown()
-        self._executor = ProcessPoolExecutor(
-            processes,
-            mp_context=multiprocessing.get_context("fork" if _FORK else "spawn"),
-            initializer=_enter,
-            initargs=(self._task,),
-        )
-
-
-_task: _PoolTask  # of this process, where it is one of the pool
-
-
-def _enter(task: _PoolTask) -> None:
-    """The first thing in each process of the pool."""
-    global _task
-    _task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the batch: it ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A batch that was killed leaves no process behind that waits for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _examine_one(item: _Work) -> bytes:
-    """The report as JSON. Whatever fails in the kit itself is a report without a verdict."""
-    submission, kit = item.submission, _task.kit
-    if not submission.files:
-        why = submission.problems[0] if submission.problems else ""
-        return encode(_uniform(item, kit, Outcome.MISSING, UNREADABLE_CHECK, why))
-    try:
-        with _watchdog(2 * _task.limits.submission + 60):
-            examine = _task.examine or _real_examine()
-            report = examine(
-                submission, tasks=item.tasks, hidden=True, secret=_task.secret, limits=_task.limits
-            )
-        return encode(replace(report, kit=kit))
-    except (Exception, SystemExit) as error:
-        reason = f"the kit itself failed: {type(error).__name__}: {error}"
-        where = traceback.format_exc()[-2000:]
-        return encode(_uniform(item, kit, Outcome.NO_VERDICT, "kit", _encodable(reason), _encodable(where)))
-
-
-def _real_examine() -> Examine:
-    from grader.examine import examine  # imports torch
-
-    return examine
-
-
-@contextlib.contextmanager
-def _watchdog(seconds: float) -> Iterator[None]:
-    """End this process where an examination hangs that has deadlines of its own for what a student wrote."""
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _uniform(item: _Work, kit: str, outcome: Outcome, name: str, message: str, location: str = "") -> Report:
-    """A report that says the same of every task, without an examination."""
-    title = "The submission can be read." if name == UNREADABLE_CHECK else "The kit comes to a verdict."
-    tasks = []
-    for task in item.tasks:
-        worth = float(BY_NAME[task].points)
-        check = CheckResult(
-            f"public/{task}/{name}", task, title, "public", worth, outcome, message, location=location
-        )
-        tasks.append(TaskResult(task, worth, (check,)))
-    submission = item.submission
-    return Report(
-        submission.student, submission.digest, kit, tuple(tasks), problems=tuple(submission.problems)
-    )

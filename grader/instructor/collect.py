@@ -1,4 +1,4 @@
-"""Finds a class's submissions and reads them: a folder, a zip or a tar.gz for each student.
+"""Finds a class's submissions in a folder and reads them: a folder, a zip or a tar.gz for each student.
 
 An archive is hostile until it is read. Nothing of one is ever written to disk: its Python files are read
 in memory within the caps of `grader.submission` and those below, whatever sizes it claims. What is
@@ -7,6 +7,8 @@ submission's `problems`; an archive that cannot be read at all is a submission w
 submission never stops the others.
 """
 
+import contextlib
+import datetime
 import gzip
 import itertools
 import os
@@ -16,23 +18,26 @@ import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
 from grader.assignment import MODULES
-from grader.instructor.course.layout import Course, collected, find_course
+from grader.instructor.course.layout import ASSIGNMENT, Course, collected, find_course
 from grader.submission import (
+    IGNORED,
+    MAX_ENTRIES,
     MAX_FILE_BYTES,
     MAX_FILES,
     MAX_TOTAL_BYTES,
     Submission,
     SubmissionError,
+    folded,
     locate_package,
     read_folder,
+    walk,
 )
 
-MAX_ENTRIES = 20_000  # of an archive: a course's virtual environment has fewer
 MAX_ARCHIVE_BYTES = 500_000_000  # of a zip, which is read only where it holds Python files
 MAX_UNPACKED_BYTES = 200_000_000  # of a tar.gz, which has to be unpacked from its start to its end
 MAX_PROBLEMS = 20  # sentences about one submission
@@ -42,7 +47,8 @@ _MAX_PATH = 1_000  # characters
 MAX_NOTEBOOKS = 20  # of a submission
 MAX_NOTEBOOK_BYTES = 30_000_000
 
-_Kind = Literal["folder", "zip", "tar", "unknown", "course"]
+_Kind = Literal["folder", "zip", "tar", "unknown", "course", "files", "link"]
+_SUBMITTED = "submitted"  # nbgrader's folder STUDENT/ASSIGNMENT, with a timestamp.txt of its own making
 _SUFFIXES: dict[str, _Kind] = {
     ".zip": "zip",
     ".tar.gz": "tar",
@@ -50,7 +56,6 @@ _SUFFIXES: dict[str, _Kind] = {
     **dict.fromkeys((".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst"), "unknown"),
     **dict.fromkeys((".rar", ".7z", ".tar", ".gz", ".bz2", ".xz", ".zst"), "unknown"),
 }
-_IGNORED = ("__MACOSX", "__pycache__", "node_modules")  # and hidden ones
 _PLAIN_METHODS = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
@@ -63,11 +68,19 @@ _ONLY_PACKAGE = "ask for one with nothing but the package student in it"
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What one student handed in: where it is, not yet read. "course": a folder that `grade course collect` made."""
+    """What one student handed in: where it is, not yet read.
+
+    kind: "course" is a folder that `grade course collect` made, "files" are files beside each other whose names hold
+    the student's. handed_in: when, ISO 8601 in UTC, "" where it is not known. notes: sentences for the student's row.
+    parts: of "files", the names that they were handed in by and where they are; of two the last one counts.
+    """
 
     student: str
     path: Path
     kind: _Kind
+    handed_in: str = ""
+    notes: tuple[str, ...] = ()
+    parts: tuple[tuple[str, Path], ...] = ()
 
 
 # -- finding ----------------------------------------------------------------------------------------
@@ -107,7 +120,47 @@ def find_submissions(folder: Path) -> list[Handed]:
         raise SubmissionError(
             f"There is no submission in {folder}. It should hold a folder, a .zip or a .tar.gz for each student."
         )
+    if folder.resolve().name == _SUBMITTED:
+        found = [_of_nbgrader(handed) for handed in found]
     return sorted(_told_apart(found), key=lambda handed: handed.student)
+
+
+def _of_nbgrader(handed: Handed) -> Handed:
+    """The assignment's folder in a student's, and when it was handed in; the folder itself where there is none."""
+    if handed.kind != "folder":
+        return handed
+
+    def like_ours(folder: Path) -> tuple[bool, int]:
+        modules = [f"{module}.py" for module in MODULES]
+        held = [(folder / inner / name).is_file() for inner in ("", "student") for name in modules]
+        return folder.name == ASSIGNMENT, sum(held)
+
+    with os.scandir(handed.path) as entries:
+        inside = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False) and e.name[:1] != "."]
+    if not inside or any((handed.path / f"{module}.py").is_file() for module in MODULES):
+        return handed
+    chosen = max(sorted(inside), key=like_ours)
+    return replace(handed, path=chosen, handed_in=read_timestamp(chosen))
+
+
+def read_timestamp(folder: Path) -> str:
+    """When nbgrader took in what is in `folder`, by its timestamp.txt: ISO 8601 in UTC, "" where it does not say."""
+    try:
+        with (folder / "timestamp.txt").open("rb") as file:
+            text = file.read(200).decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    zone = "+00:00" if text.endswith(("UTC", "Z")) else ""
+    try:
+        return utc(datetime.datetime.fromisoformat(text.removesuffix("UTC").removesuffix("Z").strip() + zone))
+    except (ValueError, OverflowError):
+        return ""
+
+
+def utc(time: datetime.datetime) -> str:
+    """A time as records have it: ISO 8601 in UTC, to the second. One without a zone is taken for UTC."""
+    time = time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time.astimezone(datetime.UTC)
+    return time.replace(microsecond=0).isoformat()
 
 
 def _of_course(course: Course) -> list[str]:
@@ -121,12 +174,16 @@ def _of_course(course: Course) -> list[str]:
 
 
 def _handed(entry: os.DirEntry[str]) -> Handed | None:
-    if entry.name.startswith(".") or entry.name in _IGNORED:
+    if entry.name.startswith(".") or entry.name in IGNORED:
         return None
-    if entry.is_dir():
-        return Handed(printable(entry.name), Path(entry.path), "folder")
     stem, kind = kind_of(entry.name)
-    return Handed(printable(stem), Path(entry.path), kind) if kind and stem else None
+    if entry.is_dir() and not (kind and entry.is_symlink()):
+        stem, kind = entry.name, "folder"
+    if kind is None or not stem:
+        return None
+    if entry.is_symlink() or not (entry.is_dir() or entry.is_file()):
+        kind = "link"
+    return Handed(printable(stem), Path(entry.path), kind)
 
 
 def kind_of(name: str) -> tuple[str, _Kind | None]:
@@ -138,18 +195,13 @@ def kind_of(name: str) -> tuple[str, _Kind | None]:
 
 
 def _told_apart(found: list[Handed]) -> Iterator[Handed]:
-    readable = {_folded(handed.student) for handed in found if handed.kind != "unknown"}
+    readable = {folded(handed.student) for handed in found if handed.kind != "unknown"}
     # `anna.rar` beside the folder that it was unpacked into is no second submission
-    kept = [h for h in found if h.kind != "unknown" or _folded(h.student) not in readable]
-    times = Counter(_folded(handed.student) for handed in kept)
+    kept = [h for h in found if h.kind != "unknown" or folded(h.student) not in readable]
+    times = Counter(folded(handed.student) for handed in kept)
     for handed in kept:
-        alone = handed.kind == "folder" or times[_folded(handed.student)] == 1
-        yield handed if alone else Handed(printable(handed.path.name), handed.path, handed.kind)
-
-
-def _folded(name: str) -> str:
-    """What two names share that a file system may take for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        alone = handed.path.is_dir() or times[folded(handed.student)] == 1
+        yield handed if alone else replace(handed, student=printable(handed.path.name))
 
 
 def printable(name: str) -> str:
@@ -162,18 +214,29 @@ def printable(name: str) -> str:
 
 def read(handed: Handed) -> Submission:
     """The submission as bytes. Never raises for what was handed in: `problems` says what is wrong with it."""
-    if handed.kind == "folder":
-        files, problems = _read_folder(handed.path)
-    elif handed.kind == "course":
-        files, problems = _read_folder(handed.path)
-        problems = [*collected(handed.path)["files"], *problems]
-    else:
-        files, problems = _read_archive(handed.path, handed.kind)
+    handed_in = handed.handed_in
+    files: Mapping[str, bytes]
+    match handed.kind:
+        case "folder":
+            files, problems = _read_folder(handed.path)
+        case "course":
+            files, problems = _read_folder(handed.path)
+            problems = [*collected(handed.path)["files"], *problems]
+            handed_in = handed_in or read_timestamp(handed.path)
+        case "files":
+            found = Sieve()
+            _read_parts(handed, found)
+            files, problems = locate_package(found.files), found.problems
+        case "link":
+            files, problems = {}, [f"{handed.path.name} is a link or special file: put a copy in its place"]
+        case _:
+            files, problems = _read_archive(handed.path, handed.kind)
     if not files and not problems:
         problems = ["there is no Python file in it"]
     if len(problems) > MAX_PROBLEMS:
         problems = [*problems[:MAX_PROBLEMS], f"and {len(problems) - MAX_PROBLEMS} more such problems"]
-    return Submission(handed.student, files, tuple(map(printable, problems)), printable(str(handed.path)))
+    said = tuple(map(printable, [*problems, *handed.notes]))
+    return Submission(handed.student, files, said, printable(str(handed.path)), handed_in)
 
 
 def _read_folder(folder: Path) -> tuple[Mapping[str, bytes], list[str]]:
@@ -184,26 +247,51 @@ def _read_folder(folder: Path) -> tuple[Mapping[str, bytes], list[str]]:
     return submission.files, list(submission.problems)
 
 
+def _read_parts(handed: Handed, found: "Sieve") -> None:
+    for part_name, path in handed.parts:
+        if not (name := found.path(part_name)):
+            continue
+        if path.is_symlink() or not path.is_file():
+            found.refuse(name, "a link or special file")
+        elif name.endswith(found.suffix):
+            try:
+                found.add(name, path.stat().st_size, path.read_bytes)
+            except _Refused as refusal:
+                found.problems.append(f"what was handed in {refusal}")
+                return
+            except OSError as error:
+                found.refuse(name, error.strerror or str(error))
+        elif found.suffix == ".py" and kind_of(name)[1]:
+            found.refuse(name, "an archive beside Python files")
+
+
 def read_notebooks(handed: Handed) -> tuple[Mapping[str, bytes], list[str]]:
     """The `.ipynb` files of a submission by their paths, and what was refused; never raises for what they are."""
-    found = _Found(".ipynb", MAX_NOTEBOOKS, MAX_NOTEBOOK_BYTES, 2 * MAX_NOTEBOOK_BYTES)
-    if handed.kind in ("folder", "course"):
-        for path in sorted(handed.path.rglob("*.ipynb")):
-            name = found.path(path.relative_to(handed.path).as_posix())
-            if name and not path.is_symlink() and path.is_file() and len(found.files) < MAX_NOTEBOOKS:
-                found.add(name, path.stat().st_size, path.read_bytes)
-    elif handed.kind != "unknown":
-        _open_archive(handed.path, handed.kind, found)
+    found = Sieve(".ipynb", MAX_NOTEBOOKS, MAX_NOTEBOOK_BYTES, 2 * MAX_NOTEBOOK_BYTES)
+    match handed.kind:
+        case "folder" | "course":
+            for entry in walk(handed.path):
+                path = Path(entry.path)
+                if not entry.name.endswith(".ipynb") or not entry.is_file(follow_symlinks=False):
+                    continue
+                name = found.path(path.relative_to(handed.path).as_posix())
+                if name and len(found.files) < MAX_NOTEBOOKS:
+                    with contextlib.suppress(OSError):
+                        found.add(name, entry.stat().st_size, path.read_bytes)
+        case "files":
+            _read_parts(handed, found)
+        case "zip" | "tar":
+            _open_archive(handed.path, handed.kind, found)
     return found.files, found.problems
 
 
 def _read_archive(path: Path, kind: _Kind) -> tuple[Mapping[str, bytes], list[str]]:
-    found = _Found()
+    found = Sieve()
     _open_archive(path, kind, found)
     return locate_package(found.files), found.problems
 
 
-def _open_archive(path: Path, kind: _Kind, found: "_Found") -> None:
+def _open_archive(path: Path, kind: _Kind, found: "Sieve") -> None:
     """Fill `found`; what goes wrong is a sentence in its problems."""
     try:
         _READERS[kind](path, found)
@@ -220,7 +308,7 @@ class _Refused(Exception):
     """Why an archive, or the rest of it, is not read; the text goes on after the archive's name."""
 
 
-class _Found:
+class Sieve:
     """The files of one suffix in an archive as they are met, and what was refused."""
 
     def __init__(
@@ -250,7 +338,7 @@ class _Found:
         if len(name) > _MAX_PATH:
             self.refuse(name, "its path is too long")
             return ""
-        if not parts or any(part.startswith(".") or part in _IGNORED for part in parts):
+        if not parts or any(part.startswith(".") or part in IGNORED for part in parts):
             return ""
         return "/".join(parts)
 
@@ -259,9 +347,9 @@ class _Found:
         if len(self.files) >= self._max_files:
             kind = "Python files" if self.suffix == ".py" else "notebooks"
             raise _Refused(f"holds more than {self._max_files} {kind}: the rest is left out")
-        other = self._by_folded.setdefault(_folded(path), path)
+        other = self._by_folded.setdefault(folded(path), path)
         if other != path:
-            self.refuse(path, f"its name differs from {_short(other)} only in case")
+            self.refuse(path, f"its name differs from {_short(other)} only in case or Unicode form")
             return
         if size > self._max_bytes or self._total + size > self._max_total:
             self.refuse(path, f"{size:,} bytes is too large")
@@ -277,21 +365,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def safe_entries(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """The files of a zip by clean paths that stay within it; others, and hidden ones, are passed over.
-
-    Raises `zipfile.BadZipFile` for one of too many entries.
-    """
-    if len(archive.infolist()) > 10 * MAX_ENTRIES:
-        raise zipfile.BadZipFile(f"it has more than {10 * MAX_ENTRIES:,} entries")
-    passed_over = _Found()
-    for info in archive.infolist():
-        name = passed_over.path(info.filename)
-        if name and not info.is_dir():
-            yield name, info
-
-
-def _read_zip(path: Path, found: _Found) -> None:
+def _read_zip(path: Path, found: Sieve) -> None:
     with path.open("rb") as file:
         _count_entries(file)
         with zipfile.ZipFile(file) as archive:
@@ -316,7 +390,7 @@ def _read_zip(path: Path, found: _Found) -> None:
                     _add_entry(found, name, archive, info)
 
 
-def _add_entry(found: _Found, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+def _add_entry(found: Sieve, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
     def data() -> bytes:
         with archive.open(info) as stream:
             return stream.read(info.file_size + 1)
@@ -341,12 +415,12 @@ def _count_entries(file: IO[bytes]) -> None:
         raise _Refused(f"has more than {MAX_ENTRIES:,} entries: {_ONLY_PACKAGE}")
 
 
-def _note_nested(name: str, found: _Found) -> None:
+def _note_nested(name: str, found: Sieve) -> None:
     if kind_of(name)[1]:
         found.refuse(name, "an archive inside the archive")
 
 
-def _read_tar(path: Path, found: _Found) -> None:
+def _read_tar(path: Path, found: Sieve) -> None:
     """A tar.gz, header by header: `tarfile` itself trusts sizes, and loops for some hostile headers."""
     with gzip.open(path) as stream:
         tar = _Stream(stream)
@@ -385,7 +459,7 @@ def _read_tar(path: Path, found: _Found) -> None:
                 tar.skip(padded)
 
 
-def _add_member(found: _Found, name: str, tar: "_Stream", size: int, padded: int) -> None:
+def _add_member(found: Sieve, name: str, tar: "_Stream", size: int, padded: int) -> None:
     read_to = tar.position + padded
     found.add(name, size, lambda: tar.read(size))
     tar.skip(read_to - tar.position)
@@ -434,14 +508,14 @@ class _Stream:
             size -= len(self.read(min(size, 1 << 16)))
 
 
-def _read_unknown(path: Path, found: _Found) -> None:
+def _read_unknown(path: Path, found: Sieve) -> None:
     raise _Refused(
         f"is an archive of a kind that is not read here: unpack it into a folder {kind_of(path.name)[0]}"
         " beside it, or ask for a .zip"
     )
 
 
-_READERS: dict[_Kind, Callable[[Path, _Found], None]] = {
+_READERS: dict[_Kind, Callable[[Path, Sieve], None]] = {
     "zip": _read_zip,
     "tar": _read_tar,
     "unknown": _read_unknown,

@@ -8,6 +8,8 @@ import typer
 
 from grader.instructor.course.commands import course_app, feedback
 from grader.instructor.course.layout import find_course
+from grader.instructor.export.commands import export_app
+from grader.instructor.report.commands import report
 from grader.usage import complete_task, fail, messages, parse_tasks
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -20,12 +22,18 @@ def add_commands(app: typer.Typer) -> None:
     app.command("release")(release)
     app.add_typer(course_app)
     app.command("feedback")(feedback)
+    app.command("report")(report)
+    app.add_typer(export_app)
+    app.command("similar")(similar)
     app.command("doctor")(doctor)
 
 
 def grade_all(
     submissions: Annotated[
-        Path, typer.Argument(help="A folder with a folder or archive for each student, or a course.")
+        Path,
+        typer.Argument(
+            help="A folder with a folder or archive for each student, a platform's zip, or a course."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -49,7 +57,43 @@ def grade_all(
     student: Annotated[
         list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")
     ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            "--roster",
+            help="Who is in the class: a CSV with the column id. Kept beside the records for later runs.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Examine on the workers of a Dask cluster (tcp://HOST:PORT, tls://...), not here.",
+        ),
+    ] = None,
+    require_isolation: Annotated[
+        str,
+        typer.Option(
+            "--require-isolation",
+            metavar="A|B|C|D",
+            help="The weakest level of isolation from students' code that will do (see grade doctor).",
+        ),
+    ] = "B",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Take any level: the same as --require-isolation D.")
+    ] = False,
+    box: Annotated[
+        str,
+        typer.Option(
+            "--box",
+            metavar="BOX",
+            help="Around the workers, for level C: bubblewrap, docker:IMAGE or apptainer:IMAGE.",
+            show_default="none",
+        ),
+    ] = "",
 ) -> None:
     """Grade a class, with public and hidden checks; go on where a run was stopped.
 
@@ -60,21 +104,62 @@ def grade_all(
         tasks, only = parse_tasks(task)
         if only is not None:
             fail("--task takes tasks (conv2d), not single checks.")
+    require_isolation = require_isolation.upper()
     with messages():
         from grader.instructor.batch import command
+        from grader.isolation import LEVELS, Isolation
+
+        if require_isolation not in LEVELS:
+            fail(f"--require-isolation takes a level, {', '.join(LEVELS)}.")
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
-        status = command(submissions, out, jobs=jobs, tasks=tasks, students=student or None, force=force)
+        status = command(
+            submissions,
+            out,
+            jobs=jobs,
+            tasks=tasks,
+            students=student or None,
+            roster_file=roster,
+            force=force,
+            scheduler=scheduler,
+            isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
+        )
     raise typer.Exit(status)
 
 
-def doctor() -> None:
+def doctor(
+    assignment: Annotated[
+        bool,
+        typer.Option(
+            "--assignment", help="Prove the assignment instead: solutions, checks, hints, mutants, kit."
+        ),
+    ] = False,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="With --assignment: examine only this task's mutants; may be repeated.",
+            autocompletion=complete_task,
+        ),
+    ] = None,
+) -> None:
     """Look at this machine: which level of isolation it gives, and how to get a better one.
 
-    Exit status: 0 where it is fit for grading (level A or B), 1 where it is not.
+    Exit status: 0 where it is fit for grading (level A or B), with --assignment where all of the proof holds,
+    else 1.
     """
+    if task and not assignment:
+        fail("--task goes with --assignment.")
     with messages():
+        if assignment:
+            from grader.instructor.authoring.command import prove
+
+            tasks, only = parse_tasks(task or [])
+            if only is not None:
+                fail("--task takes tasks (conv2d), not single checks.")
+            raise typer.Exit(prove(ROOT, tasks))
         from grader.doctor import sections, show
 
         raise typer.Exit(show(sections()))
@@ -96,3 +181,46 @@ def release(
             fail(str(error))
     for path in made:
         print(path)
+
+
+def similar(
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders with a folder or archive for each student, or courses.", show_default=False
+        ),
+    ],
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--earlier", help="The submissions of an earlier year; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where similar.html and similar.csv go.")] = Path(
+        "results/similar"
+    ),
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, max=1000, help="The most pairs that the page shows.")
+    ] = 50,
+    at_least: Annotated[
+        int,
+        typer.Option("--at-least", min=1, max=100, help="Per cent that a pair must be alike to be listed."),
+    ] = 40,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Processes that read at once.", show_default="one a processor"
+        ),
+    ] = (PROCESSORS),
+) -> None:
+    """Show which submissions are alike, side by side: a page to look at, no verdict on anybody.
+
+    Compares the submissions with each other, with earlier years' and with the solution; what everybody was given
+    does not count, and nothing is run.
+    """
+    with messages():
+        from grader.instructor.release import ReleaseError
+        from grader.instructor.similarity.command import compare
+
+        try:
+            compare(submissions, earlier or [], out, jobs=jobs, pairs=pairs, threshold=at_least / 100)
+        except ReleaseError as error:
+            fail(str(error))

@@ -274,16 +274,6 @@ def conv2d_output_transposed(x, weight, bias=None, stride=1, padding=0):
 
 @mistake(
     "conv2d",
-    "The right numbers stand in the wrong places: the windows lie along one axis in column order and are "
-    "read in row order. Check the last reshape.",
-)
-def conv2d_output_reshaped(x, weight, bias=None, stride=1, padding=0):
-    y = F.conv2d(x, weight, bias, stride, padding)
-    return y.transpose(-1, -2).reshape(y.shape)
-
-
-@mistake(
-    "conv2d",
     "The bias is added once for each input channel: it stands inside the loop over them. Add it once, after "
     "the sum.",
 )
@@ -604,16 +594,6 @@ def linear_no_bias(x, weight, bias=None):
 
 @mistake(
     "linear",
-    "The weight is not transposed. It has the shape (out, in), so the product is x @ weight.T; x @ weight "
-    "only runs where both are equal, and is wrong there, too.",
-)
-def linear_not_transposed(x, weight, bias=None):
-    y = x @ weight
-    return y if bias is None else y + bias
-
-
-@mistake(
-    "linear",
     "Negative results are cut off at 0. A linear layer has no activation: leave the ReLU to the net.",
 )
 def linear_with_relu(x, weight, bias=None):
@@ -872,11 +852,6 @@ def elu_maximum(x, alpha=1.0):
     return torch.maximum(x, alpha * torch.expm1(x))
 
 
-@mistake("elu", "The exponential curve is used for positive x, too. Above 0 the result is x itself.")
-def elu_everywhere(x, alpha=1.0):
-    return alpha * torch.expm1(x)
-
-
 @mistake("elu", "The sides are swapped: above 0 the result is x, below 0 it is alpha * (exp(x) - 1).")
 def elu_wrong_side(x, alpha=1.0):
     return torch.where(x > 0, alpha * torch.expm1(x), x)
@@ -955,11 +930,6 @@ def softmax_always_last(x, dim=-1):
     return x.softmax(dim=-1)
 
 
-@mistake("softmax", "`dim` is ignored: your probabilities always add up to 1 along dimension 1.")
-def softmax_always_one(x, dim=-1):
-    return x.softmax(dim=1)
-
-
 @mistake("softmax", "`dim` is ignored: your probabilities always add up to 1 along dimension 0.")
 def softmax_always_zero(x, dim=-1):
     return x.softmax(dim=0)
@@ -991,15 +961,6 @@ def softmax_global_maximum(x, dim=-1):
 def softmax_mean_subtracted(x, dim=-1):
     exponentials = torch.exp(x - x.mean(dim=dim, keepdim=True))
     return exponentials / exponentials.sum(dim=dim, keepdim=True)
-
-
-@mistake(
-    "softmax",
-    "The sum has lost its dimension, so that rows are divided by the sums of others. Sum with keepdim=True.",
-)
-def softmax_without_keepdim(x, dim=-1):
-    exponentials = torch.exp(x - x.amax(dim=dim, keepdim=True))
-    return exponentials / exponentials.sum(dim=dim)
 
 
 @mistake("softmax", "These are log-probabilities. Softmax gives the probabilities themselves: no log.")
@@ -1607,12 +1568,6 @@ def train_epoch_mode_kept(model, loader, optimizer, device="cpu"):
     return _loss(seen), _accuracy(seen)
 
 
-@mistake("train_epoch", "The model is trained in evaluation mode. Call model.train() at the start.")
-def train_epoch_in_evaluation_mode(model, loader, optimizer, device="cpu"):
-    seen = _train(model, loader, optimizer, device, mode=False)
-    return _loss(seen), _accuracy(seen)
-
-
 @mistake(
     "train_epoch",
     "The losses are only summed. Divide by the number of samples, each batch weighed by its size.",
@@ -2008,11 +1963,6 @@ def fit_lr_ignored(model, train_loader, test_loader, **options):
     return _fit(model, train_loader, test_loader, **{**options, "lr": 1e-3})
 
 
-@mistake("fit", "lr and weight_decay are ignored. Hand both to the optimizer.")
-def fit_settings_ignored(model, train_loader, test_loader, **options):
-    return _fit(model, train_loader, test_loader, **{**options, "lr": 1e-3, "weight_decay": 0.0})
-
-
 @mistake("fit", "The optimizer is plain SGD. Use torch.optim.Adam.")
 def fit_sgd(model, train_loader, test_loader, **options):
     return _fit(model, train_loader, test_loader, **options, make=torch.optim.SGD)
@@ -2210,14 +2160,6 @@ def fit_evaluates_first(model, train_loader, test_loader, **options):
     def evaluate(*args):
         before.append(_share(_right_in_evaluation_mode(*args)))
         return before[-2]
-
-    return _fit(model, train_loader, test_loader, **options, evaluate=evaluate)
-
-
-@mistake("fit", "The test accuracy is measured in training mode. Call model.eval() before, as evaluate does.")
-def fit_evaluates_in_training_mode(model, train_loader, test_loader, **options):
-    def evaluate(*args):
-        return _share(_right(*args))
 
     return _fit(model, train_loader, test_loader, **options, evaluate=evaluate)
 
@@ -2612,7 +2554,10 @@ def with_negatives_images_in_order(images, labels, generator=None):
     return both, twice[_order(len(both), generator)]
 
 
-@mistake("with_negatives", "Nothing is shuffled: all positives come first. Permute all 2N together.")
+@mistake(
+    "with_negatives",
+    "Nothing is shuffled: the order is the same whatever the generator. Permute all 2N together.",
+)
 def with_negatives_not_shuffled(images, labels, generator=None):
     return _both(images, labels)
 
@@ -2656,46 +2601,6 @@ def with_negatives_generator_ignored(images, labels, generator=None):
     both, twice = _both(images, labels)
     order = _order(len(both), None)
     return both[order], twice[order]
-
-
-@mistake(
-    "with_negatives",
-    "Positives and negatives are shuffled apart and lie one after the other. Shuffle together.",
-)
-def with_negatives_shuffled_apart(images, labels, generator=None):
-    first, second = _order(len(images), generator), _order(len(images), generator)
-    return torch.cat([images[first], 1 - images[second]]), torch.cat([labels[first], labels[second]])
-
-
-@mistake(
-    "with_negatives",
-    "You shuffle before you make the negatives, so that all positives come first. Permute all 2N together.",
-)
-def with_negatives_shuffled_first(images, labels, generator=None):
-    order = _order(len(images), generator)
-    return _both(images[order], labels[order])
-
-
-@mistake("with_negatives", "Only the negatives are shuffled. Permute all 2N together.")
-def with_negatives_positives_in_order(images, labels, generator=None):
-    order = _order(len(images), generator)
-    return torch.cat([images, 1 - images[order]]), torch.cat([labels, labels[order]])
-
-
-@mistake("with_negatives", "Positives and negatives take turns. Draw one permutation of all 2N.")
-def with_negatives_interleaved(images, labels, generator=None):
-    both = torch.stack([images, 1 - images], dim=1).flatten(0, 1)
-    return both, labels.repeat_interleave(2)
-
-
-@mistake(
-    "with_negatives",
-    "Each positive stays next to its negative: pairs are shuffled. Draw one permutation of all 2N.",
-)
-def with_negatives_pairs(images, labels, generator=None):
-    order = _order(len(images), generator)
-    both = torch.stack([images[order], 1 - images[order]], dim=1).flatten(0, 1)
-    return both, labels[order].repeat_interleave(2)
 
 
 @mistake(

@@ -1,96 +1,23 @@
-"""What the batch shows: `grades.csv` and the summary on the terminal, both from records alone."""
+"""What the batch shows on the terminal: the class in figures, from rows and records alone."""
 
-import csv
-import io
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from grader.assignment import BY_NAME, TASKS
-from grader.instructor.records import has_verdict, write_whole
+from grader.instructor.rows import Row, Status, cell
+from grader.isolation import enough
 from grader.outcomes import Outcome
-from grader.report import Report, TaskResult
+from grader.report import Report
 from grader.terminal import clean, points
 
-UNREADABLE_CHECK = "readable"  # the name of the one check that a submission without files gets for each task
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
 _ROWS_SHOWN = 30  # a class up to this size is shown student by student
-
-
-class Status(StrEnum):
-    """What a row of `grades.csv` stands on."""
-
-    GRADED = "graded"
-    NO_VERDICT = "no verdict"  # the kit failed: a cell is empty, and so is the total
-    UNREADABLE = "unreadable"  # nothing in the submission could be read: 0 points
-    PARTLY = "partly graded"  # so far only some tasks (`--task`)
-    OUTDATED = "outdated"  # submission or kit changed since, and `--student` left it out
-    NOT_GRADED = "not graded"  # `--student` left it out
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One student's line: the points by task, None where there is no verdict."""
-
-    student: str
-    points: dict[str, float | None]
-    status: Status
-
-    @property
-    def total(self) -> float | None:
-        """The sum over the whole assignment, None where a task has no verdict."""
-        earned = [self.points.get(task.name) for task in TASKS]
-        return None if None in earned else sum(value for value in earned if value is not None)
-
-
-def row_of(student: str, report: Report | None, current: bool = True) -> Row:
-    """The student's line. current: the record answers all that this run was asked."""
-    if report is None:
-        return Row(student, {}, Status.NOT_GRADED)
-    earned = {task.task: task.earned if has_verdict(task) else None for task in report.tasks}
-    if not report.has_verdict:
-        status = Status.NO_VERDICT
-    elif not current:
-        status = Status.OUTDATED
-    elif any(_unreadable(task) for task in report.tasks):
-        status = Status.UNREADABLE
-    else:
-        status = Status.GRADED if len(earned) == len(TASKS) else Status.PARTLY
-    return Row(student, earned, status)
-
-
-def _unreadable(task: TaskResult) -> bool:
-    return any(check.id.endswith(f"/{UNREADABLE_CHECK}") for check in task.checks)
-
-
-def write_grades_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write `grades.csv`: `student`, the graded names in the table's order, `total`, `status`.
-
-    A name that a spreadsheet would take for a formula (it begins with =, +, -, @ or a tab) gets an
-    apostrophe before it, which spreadsheets read as 'this is text'; no other name is changed.
-    """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["student", *(task.name for task in TASKS), "total", "status"])
-    for row in rows:
-        student = (
-            f"'{row.student}" if row.student.startswith(("=", "+", "-", "@", "\t", "\r")) else row.student
-        )
-        cells = [_cell(row.points.get(task.name)) for task in TASKS]
-        writer.writerow([student, *cells, _cell(row.total), row.status])
-    write_whole(path, text.getvalue().encode())
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else points(value)
 
 
 class Summary:
@@ -104,11 +31,13 @@ class Summary:
         self.earned = dict.fromkeys(self.tasks, 0.0)  # points by task, summed over those submissions
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
         self.rows: list[Row] = []  # the first ones, to show a small class
+        self.levels: Counter[str] = Counter()  # of isolation
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
         """Count one student in."""
         self.statuses[row.status] += 1
+        self.levels[row.level] += 1
         if len(self.rows) <= _ROWS_SHOWN:
             self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
@@ -151,11 +80,24 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(line)
     if summary.failed_most:
         console.print(_failed_table(summary))
+    if weak := _weakly_isolated(summary):
+        console.print(Text(weak, style="yellow"), soft_wrap=True)
     for student, what in summary.notes:
         console.print(Text(f"{clean(student)}: {clean(what)}", style="yellow"))
     silent = summary.statuses[Status.NO_VERDICT] + summary.statuses[Status.UNREADABLE] - len(summary.notes)
     if silent:
         console.print(Text(f"and {silent} more like these: see the status column", style="yellow"))
+
+
+def _weakly_isolated(summary: Summary) -> str:
+    """How many had a level of isolation that `grade all` takes only when told to; "" for none."""
+    weak = {
+        level: count for level, count in sorted(summary.levels.items()) if level and not enough(level, "B")
+    }
+    if not weak:
+        return ""
+    counts = " and ".join(f"{count} at level {level}" for level, count in weak.items())
+    return f"Examined with less isolation: {counts} (grade doctor says what that leaves open)."
 
 
 def _score_table(rows: Sequence[Row]) -> Table:
@@ -168,7 +110,7 @@ def _score_table(rows: Sequence[Row]) -> Table:
         lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
         few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         style = "" if row.status is Status.GRADED else "yellow"
-        table.add_row(Text(clean(row.student)[:24]), _cell(row.total), few, Text(row.status, style=style))
+        table.add_row(Text(clean(row.student)[:24]), cell(row.total), few, Text(row.status, style=style))
     return table
 
 

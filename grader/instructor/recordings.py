@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from grader.assignment import TASKS
 from grader.examine import examine
 from grader.outcomes import KitError
 from grader.reference import SOLUTIONS, Experiment, LiveReference, Mistaken, to_plain
+from grader.show.examples import example_of, key_of
 from grader.submission import read_folder
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same checks give the same bytes
@@ -50,15 +52,18 @@ class _Recorder:
 
 
 def write_recordings(out: Path) -> None:
-    """Run the public checks on `solutions/` and write the recordings to `out`.
+    """Run the public checks, and the examples of `grade show`, on `solutions/` and write the recordings to `out`.
 
     Raises `KitError` where the solutions do not pass.
     """
     recorder = _Recorder()
-    report = examine(read_folder(SOLUTIONS), reference=recorder)
+    solutions = read_folder(SOLUTIONS)
+    report = examine(solutions, reference=recorder)
     if report.earned != report.points:
         wrong = [c for task in report.tasks for c in task.checks if not c.earned]
         raise KitError(f"the solutions fail {wrong[0].id}: {wrong[0].message}")
+    for task in TASKS:  # the examples of `grade show`
+        recorder.wanted(key_of(task.name), example_of(task.name, recorder).experiment)
     arrays = io.BytesIO()
     ordered = {name: recorder.arrays[name].numpy() for name in sorted(recorder.arrays)}
     np.savez(arrays, allow_pickle=False, **ordered)

@@ -50,9 +50,14 @@ class ReleaseError(Exception):
 def release(root: Path, out: Path) -> list[Path]:
     """Make `root/student` from `root/solutions` and the kit's zip in `out`; the two paths.
 
-    Raises `ReleaseError`; `student/` is then as it was, or whole.
+    The report's notebook in `solutions/` gets its test cells first: one for each task of the table, with its
+    points. Raises `ReleaseError`; `student/` is then as it was, or whole.
     """
     student = root / "student"
+    try:
+        report_notebook.write_test_cells(root / "solutions" / report_notebook.NAME)
+    except CourseError as error:
+        raise ReleaseError(str(error)) from error
     write_student(root / "solutions", student)
     return [student, write_kit(root, out)]
 
@@ -188,10 +193,22 @@ def write_kit(root: Path, out: Path) -> Path:
     Runs the public checks on the solutions, for what they expect. Raises `ReleaseError` where a line of
     a solution or of a hidden check would be in it; nothing is written then.
     """
-    files = _kit_files(root)
+    files = kit_files(root)
     refuse_leaks(files, secret_lines(root))
-    project = tomllib.loads(_read(root / "pyproject.toml"))["project"]
-    name = f"{project['name']}-{project['version']}"
+    out.mkdir(parents=True, exist_ok=True)
+    written = kit_path(root, out)
+    written.write_bytes(kit_archive(root, files))
+    return written
+
+
+def kit_path(root: Path, out: Path) -> Path:
+    """Where in `out` the kit of this version is written."""
+    return out / f"{_kit_name(root)}.zip"
+
+
+def kit_archive(root: Path, files: Mapping[str, bytes]) -> bytes:
+    """The kit's zip; the same files give the same bytes."""
+    name = _kit_name(root)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as kit:
         for path, data in sorted(files.items()):
@@ -199,21 +216,23 @@ def write_kit(root: Path, out: Path) -> Path:
             entry.create_system = 3  # Unix, on whatever machine: it gives the next line its meaning
             entry.external_attr = 0o644 << 16
             kit.writestr(entry, data, zipfile.ZIP_DEFLATED)
-    out.mkdir(parents=True, exist_ok=True)
-    written = out / f"{name}.zip"
-    written.write_bytes(archive.getvalue())
-    return written
+    return archive.getvalue()
 
 
-def _kit_files(root: Path) -> dict[str, bytes]:
-    """All files of the kit, by their paths in it."""
+def _kit_name(root: Path) -> str:
+    project = tomllib.loads(_read(root / "pyproject.toml"))["project"]
+    return f"{project['name']}-{project['version']}"
+
+
+def kit_files(root: Path) -> dict[str, bytes]:
+    """All files of the kit, by their paths in it. Raises `ReleaseError`."""
     handout = root / "docs" / "handout"
     figures = {f"figures/{path.name}": path.read_bytes() for path in handout.glob("figures/*.svg")}
     text = _read(handout / "handout.md")
     grader = [
         path
         for path in (root / "grader").rglob("*")
-        if path.suffix in (".py", ".j2") and (root / "grader" / "instructor") not in path.parents
+        if path.suffix in (".py", ".j2", ".bpf") and (root / "grader" / "instructor") not in path.parents
     ]
     return {
         **{f"student/{name}": data for name, data in student_files(root / "solutions").items()},

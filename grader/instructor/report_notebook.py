@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grader.assignment import TASKS
+from grader.assignment import TASKS, Task
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import Cell, UnreadableNotebook, read_cells, source_of
 from grader.instructor.course.driver import generate_without_database
@@ -34,6 +34,53 @@ def student_notebook(source: Path) -> bytes:
                 f"{source} would give away a line of an answer: {line!r}. It stands in another cell, too."
             )
     return made
+
+
+def write_test_cells(source: Path) -> bool:
+    """Give the author's notebook a test cell with the table's points for each task; was anything changed?
+
+    A task that is new gets its cell after that of the task before it. No other cell is touched. Raises
+    `CourseError` where the notebook cannot be read.
+    """
+    cells = _cells(source)
+    notebook = json.loads(source.read_bytes())
+    by_id = {_about(cell).get("grade_id"): cell for cell in cells}
+    changed, place = False, 0
+    for task in TASKS:
+        found = by_id.get(task.name)
+        if found is None:
+            place += 1
+            cells.insert(place, _test_cell(task))
+            changed = True
+            continue
+        place = cells.index(found)
+        if _about(found).get("points") != task.points:
+            found["metadata"]["nbgrader"]["points"] = task.points
+            changed = True
+    if changed:
+        notebook["cells"] = cells
+        source.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return changed
+
+
+def _test_cell(task: Task) -> Cell:
+    about = {
+        "grade": True,
+        "grade_id": task.name,
+        "locked": True,
+        "points": task.points,
+        "schema_version": 3,
+        "solution": False,
+        "task": False,
+    }
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": task.name,
+        "metadata": {"nbgrader": about},
+        "outputs": [],
+        "source": [f'check("{task.name}")'],
+    }
 
 
 def answer_lines(source: Path) -> Iterator[str]:

@@ -6,6 +6,7 @@ or more runs as `torch.save` writes plain values and tensors; it is written whol
 """
 
 import hashlib
+import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -137,11 +138,10 @@ class RunFolder:
 
 def save(path: Path, states: Sequence[RunState]) -> None:
     """Write the states to `path`, which then holds them or what it held before. Raises OSError."""
-    whole = {"format": _FORMAT, "states": [_plain(state) for state in states]}
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(partial, "wb") as file:
-            torch.save(whole, file)
+            torch.save(_whole(states), file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -155,10 +155,7 @@ def load(path: Path) -> list[RunState]:
     Raises `KitError`, which names the file and the mend, for anything else.
     """
     try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(whole, dict) or whole.get("format") != _FORMAT:
-            raise ValueError("it does not say that this kit wrote it")
-        return [_state(plain) for plain in whole["states"]]
+        return _read(path)
     except Exception as error:  # a damaged file makes torch, pickle and zipfile raise a dozen kinds
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise KitError(
@@ -167,7 +164,30 @@ def load(path: Path) -> list[RunState]:
         ) from error
 
 
+def encode(states: Sequence[RunState]) -> bytes:
+    """The states as bytes, as they are in a file."""
+    file = io.BytesIO()
+    torch.save(_whole(states), file)
+    return file.getvalue()
+
+
+def decode(data: bytes) -> list[RunState]:
+    """The states that `encode` made the bytes from."""
+    return _read(io.BytesIO(data))
+
+
 _TENSORS = ("model", "exp_avg", "exp_avg_sq")
+
+
+def _whole(states: Sequence[RunState]) -> dict[str, object]:
+    return {"format": _FORMAT, "states": [_plain(state) for state in states]}
+
+
+def _read(file: Path | io.BytesIO) -> list[RunState]:
+    whole = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(whole, dict) or whole.get("format") != _FORMAT:
+        raise ValueError("it does not say that this kit wrote it")
+    return [_state(plain) for plain in whole["states"]]
 
 
 def _plain(state: RunState) -> dict[str, object]:

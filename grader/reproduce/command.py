@@ -38,6 +38,7 @@ class Options:
     drawn: bool = False
     tensorboard: bool = False
     package: Path | None = None  # None: the fast way
+    scheduler: str | None = None  # of Dask, whose workers train in this machine's place
 
 
 def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
@@ -45,7 +46,10 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
 
     words: the command, kept with the runs that it makes. Raises `KitError`, `DatasetError`.
     """
-    device = choose_device(options.device)
+    if options.scheduler is not None:  # its workers know whether they have a GPU
+        device = torch.device("cuda" if options.device == "cuda" else "cpu")
+    else:
+        device = choose_device(options.device)
     runs = planned(options, device)
     for dataset in dict.fromkeys(run.dataset for run in runs):
         _load(dataset, options.data_dir)
@@ -53,7 +57,7 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
     package = load_package(options.package) if options.package is not None else None
     made = {
         "way": f"{package.name}'s fit" if package else "fast",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "device": device_name(device) if options.scheduler is None else "",  # there: the worker's
         "command": shlex.join(words),
         **{name: versions()[name] for name in ("kit", "python", "torch")},
     }
@@ -84,6 +88,17 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
             logs.write([state for key, state in known.items() if key in {run.key for run in runs}])
         if package is not None:
             _teach(to_train, known, package, folder, options.data_dir, device, made, on_epoch)
+        elif to_train and options.scheduler is not None:
+            from grader.instructor.cluster import training
+
+            training.train_all(
+                options.scheduler,
+                to_train,
+                known,
+                training.Asked(folder, options.data_dir, options.device, made),
+                on_epoch,
+                board.say,
+            )
         elif to_train:
             from grader.instructor.fast import jobs
 
@@ -120,6 +135,11 @@ def choose_device(wanted: str) -> torch.device:
             "Use --device cpu, or leave it out."
         )
     return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and there) else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """How results call the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _load(dataset: str, data_dir: str | None) -> None:

@@ -13,6 +13,7 @@ from grader.usage import did_you_mean, fail, messages
 
 _NAMES = (*EXPERIMENTS, "all")
 _DEVICES = ("auto", "cpu", "cuda")
+_INSTRUCTORS = importlib.util.find_spec("grader.instructor") is not None  # not in a student's kit
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -60,6 +61,15 @@ def reproduce(
     drawn: Annotated[
         bool, typer.Option("--drawn", help="On digits drawn on the spot: a minute, no download.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Train on the workers of a Dask cluster (tcp://HOST:PORT, tls://...), not here.",
+            hidden=not _INSTRUCTORS,
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard into OUT/tensorboard.")
     ] = False,
@@ -71,7 +81,11 @@ def reproduce(
     names = _experiments(experiments or ["all"])
     if device not in _DEVICES:
         fail(f"--device {device}: it is one of {', '.join(_DEVICES)}.")
+    if scheduler is not None and not _INSTRUCTORS:
+        fail("--scheduler is for the instructor's kit: it trains with the reference.")
     package = _package(with_package)
+    if scheduler is not None and package is not None:
+        fail("--scheduler trains with the reference, the fast way: leave out --with, or --scheduler.")
     if package is not None and "remedies" in names:
         if experiments and "all" not in experiments:
             fail(
@@ -101,6 +115,7 @@ def reproduce(
                     drawn=drawn,
                     tensorboard=tensorboard,
                     package=package,
+                    scheduler=scheduler,
                 ),
                 ["grade", *sys.argv[1:]],
             )
@@ -141,7 +156,7 @@ def _settings(text: str) -> tuple[Setting, ...]:
 def _package(name: str | None) -> Path | None:
     """The folder that --with names; None for the reference's fast way, where that is at hand."""
     if name is None:
-        if importlib.util.find_spec("grader.instructor") is not None:
+        if _INSTRUCTORS:
             return None
         name = "student"
     here = Path(name)

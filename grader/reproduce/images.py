@@ -80,7 +80,11 @@ def images_for(
     dataset: str, trained_on: Images, tested_on: tuple[Images, ...], data_dir: str | None
 ) -> RunImages:
     """What a run on `dataset` is trained and tested on. Raises `datasets.DatasetError`."""
-    unpadded = source(dataset, data_dir)
+    return images_of(source(dataset, data_dir), trained_on, tested_on)
+
+
+def images_of(unpadded: Dataset, trained_on: Images, tested_on: tuple[Images, ...]) -> RunImages:
+    """What a run is trained and tested on, from the data set as it comes."""
     padded = datasets.pad(unpadded, SIZE)
     own = statistics(of_kind(unpadded, trained_on).train.images)
 

@@ -27,11 +27,23 @@ class Batches:
             yield images.clone(), labels.clone()
 
 
-class SmallNet(nn.Module):
+class _Watched(nn.Module):
+    """Remembers of each forward pass whether it was in training mode and whether gradients were recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained: list[bool] = []
+        self.recorded: list[bool] = []
+
+    def _watch(self) -> None:
+        self.trained.append(self.training)
+        self.recorded.append(torch.is_grad_enabled())
+
+
+class SmallNet(_Watched):
     """Flatten, linear, tanh, linear: enough to learn from, quick to train, smooth everywhere.
 
-    `weights`: `w1 (hidden, in)`, `b1`, `w2 (classes, hidden)`, `b2`. Counts its forward passes, and
-    remembers for each whether it was in training mode and whether gradients were recorded.
+    `weights`: `w1 (hidden, in)`, `b1`, `w2 (classes, hidden)`, `b2`.
     """
 
     w1: nn.Parameter
@@ -43,12 +55,9 @@ class SmallNet(nn.Module):
         super().__init__()
         for name, value in weights.items():
             setattr(self, name, nn.Parameter(value.clone()))
-        self.trained: list[bool] = []
-        self.recorded: list[bool] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.trained.append(self.training)
-        self.recorded.append(torch.is_grad_enabled())
+        self._watch()
         hidden = torch.tanh(x.flatten(1) @ self.w1.T + self.b1)
         return hidden @ self.w2.T + self.b2
 
@@ -64,7 +73,7 @@ class ModeNet(SmallNet):
         return logits.roll(1, dims=1) if self.training else logits
 
 
-class LinearNet(nn.Module):
+class LinearNet(_Watched):
     """Flatten and one matrix, `weight (classes, in)`: for training runs of many steps, since each parameter
     costs Adam as much time as the rest of a step."""
 
@@ -75,6 +84,7 @@ class LinearNet(nn.Module):
         self.weight = nn.Parameter(weights["weight"].clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        self._watch()
         return x.flatten(1) @ self.weight.T
 
 

@@ -147,7 +147,8 @@ class Server:
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         torch.autograd.set_detect_anomaly(False)
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():  # switching them imports torch's compiler
+            torch.use_deterministic_algorithms(False)
         torch.set_num_threads(1)
         linecache.clearcache()
 
@@ -283,6 +284,8 @@ def _raised(error: BaseException) -> wire.Raised:
         kind = "memory"
     elif isinstance(error, ForbiddenOperation):
         kind = "forbidden"
+    elif isinstance(error, PermissionError):
+        kind = "refused"
     return wire.Raised(kind, _sendable(str(type(error).__name__)[:200]), text, frames[-_MAX_FRAMES:])
 
 

@@ -163,7 +163,8 @@ def _ordinary_settings() -> bool:
 def _no_timer() -> bool:
     """Is no signal to come, as from `signal.alarm`?"""
     return sys.platform == "win32" or not any(
-        signal.getitimer(timer)[0] for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        signal.getitimer(timer)[0]
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
     )
 
 

@@ -1,7 +1,6 @@
 """Disturbing what comes after: the next task, the next submission, the worker's parent."""
 
-from attacks.attack import LAYERS, STOPPED, Attack, hostile
-
+from attacks.attack import STOPPED, Attack, hostile
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED, TIMEOUT = (
@@ -17,7 +16,7 @@ def left(name: str, call: str, **more: object) -> Attack:
 
 ATTACKS: list[Attack] = [
     left("the default dtype", "torch.set_default_dtype(torch.float64)", answer="return x.clamp(min=0).float()"),
-    left("the default device", "torch.set_default_device('meta')", quick=True),
+    left("the default device", "torch.set_default_device('meta')", outcome=(PASSED, ERROR), quick=True),
     left("gradients off", "torch.set_grad_enabled(False)", outcome=(PASSED, FAILED), most={"relu": 1.0}),
     left("inference mode", "torch.autograd.grad_mode._enter_inference_mode(True)", outcome=(PASSED, FAILED, ERROR), most={"relu": 1.0}),
     left("threads of torch", "torch.set_num_threads(64)"),
@@ -105,7 +104,7 @@ ATTACKS: list[Attack] = [
                lambda: multiprocessing.get_context("fork").Process(target=print, daemon=True).start() or t.breach("a process"))
         """, outcome=STOPPED),
     left("descriptors exchanged", "import os\nos.dup2(0, 1); os.dup2(0, 2)"),
-    left("the output's pipe filled and closed", "import os\nos.write(1, b'x' * 60_000); os.close(1); os.close(2)"),
+    left("the output's pipe filled and closed", "import os\nos.write(1, b'x' * 60_000); os.close(1); os.close(2)", outcome=(PASSED, ERROR)),
     left("an exit handler", "import atexit, os\natexit.register(os._exit, 3)"),
     left("random generators", "torch.manual_seed(1); import random, numpy; random.seed(1); numpy.random.seed(1); torch.default_generator.set_state(torch.zeros(5056, dtype=torch.uint8))", outcome=STOPPED),
     left("a hook on every layer", "torch.nn.modules.module.register_module_forward_hook(lambda *a: 0)"),

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable
 
 from attacks.attack import SOLUTIONS, Attack
-
 from grader.outcomes import Outcome
 
 _PACKAGE = {f"student/{name}": data for name, data in SOLUTIONS.items()}

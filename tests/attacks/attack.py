@@ -52,8 +52,10 @@ class Attack:
         return f"{self.family}: {self.name}"
 
     def expected(self, task: str) -> tuple[Outcome, ...]:
-        """The right outcomes of a task."""
-        return self.outcomes.get(task, (Outcome.PASSED,))
+        """The right outcomes of a task. Where an error or a death is right, so is the sandbox's refusal."""
+        right = self.outcomes.get(task, (Outcome.PASSED,))
+        refused = Outcome.ERROR in right or Outcome.CRASHED in right
+        return (*right, Outcome.FORBIDDEN) if refused else right
 
     def ceiling(self, task: str) -> float:
         """The most points that the task may earn."""

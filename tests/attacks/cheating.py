@@ -1,7 +1,6 @@
 """Cheating: forbidden operations by any spelling, guessed, cached and recorded answers."""
 
 from attacks.attack import Attack, hostile
-
 from grader.outcomes import Outcome
 
 ERROR, FAILED, FORBIDDEN, PASSED, CRASHED = (
@@ -45,7 +44,7 @@ ATTACKS: list[Attack] = [
     finished("relu in place", "relu", "return x.clone().relu_()"),
     finished("relu by text", "relu", "return eval('torch.' + chr(114) + 'elu')(x)"),
     finished("relu taken at import", "relu", "return kept(x)", at_import="import torch\nkept = torch.relu"),
-    finished("relu of a script", "relu", "return torch.jit.CompilationUnit('def f(x):\\n    return torch.relu(x)').f(x)"),
+    finished("relu of a script", "relu", "return torch.jit.CompilationUnit('def f(x):\\n    return torch.relu(x)\\n').f(x)"),
     finished("relu in a thread", "relu", "import threading\nfound = []\nthread = threading.Thread(target=lambda: found.append(torch.relu(x)))\nthread.start(); thread.join()\nreturn found[0]"),
     finished("relu of an exponential unit", "relu", "return F.elu(x, alpha=0.0)"),
     finished("relu whose refusal is caught", "relu", "try:\n    return torch.relu(x)\nexcept Exception:\n    return x.clamp(min=0)"),

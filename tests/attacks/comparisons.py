@@ -1,7 +1,6 @@
 """Patched comparisons and odd objects: to be found right without being right. No point may come of it."""
 
 from attacks.attack import LAYERS, Attack, hostile, raw
-
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED = Outcome.CRASHED, Outcome.ERROR, Outcome.FAILED, Outcome.PASSED
@@ -33,7 +32,7 @@ ATTACKS: list[Attack] = [
     patched("builtins", """
         import builtins
         builtins.isinstance = builtins.all = builtins.bool = lambda *a: True
-        """),
+        """, also={"elu": (PASSED, FAILED, ERROR, CRASHED), "Invert": (PASSED, FAILED, ERROR, CRASHED)}),
     patched("math and struct", "import math, struct\nmath.isfinite = math.isnan = math.prod = lambda *a: True\nstruct.pack = struct.unpack = None",
             outcome=(FAILED, ERROR), also={"elu": ERROR}),
     patched("pytest", """

@@ -1,7 +1,6 @@
 """Ending and hanging: the process, the examination, the machine."""
 
-from attacks.attack import LAYERS, SHORT, STOPPED, Attack, hostile
-
+from attacks.attack import SHORT, Attack, hostile
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, TIMEOUT, MEMORY = Outcome.CRASHED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.MEMORY
@@ -125,8 +124,8 @@ ATTACKS: list[Attack] = [
         class Hangs:
             def __del__(self):
                 while True: pass
-                if "kept" not in globals():
-                globals()["kept"] = Hangs()
+        if "kept" not in globals():
+            globals()["kept"] = Hangs()
         """),
     hostile("a destructor that hangs at once", "to hang when the result is sent", """
         class Hangs(torch.Tensor):

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import as_ordinary_user
+
 from attacks import grounds
 
 MOST_PROCESSES = 10  # in a namespace that was made for this

@@ -1,7 +1,8 @@
 """Escapes: ptrace, signals, descriptors, namespaces, other ABIs, rights, and system calls that few know."""
 
-from attacks.attack import STOPPED, Attack, hostile
+import textwrap
 
+from attacks.attack import STOPPED, Attack, hostile
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, PASSED = Outcome.CRASHED, Outcome.ERROR, Outcome.PASSED
@@ -10,7 +11,7 @@ CRASHED, ERROR, PASSED = Outcome.CRASHED, Outcome.ERROR, Outcome.PASSED
 def calls(name: str, tries: str, *attempts: str, before: str = "", **more: object) -> Attack:
     """Attempts, each an expression; what is refused by death is refused, too."""
     more.setdefault("outcome", STOPPED)
-    code = f"{before}\nimport os\nt.each({', '.join(f'lambda: {attempt}' for attempt in attempts)})"
+    code = f"{textwrap.dedent(before)}\nimport os\nt.each({', '.join(f'lambda: {attempt}' for attempt in attempts)})"
     return hostile(name, tries, code, **more)  # type: ignore[arg-type]
 
 
@@ -104,7 +105,7 @@ ATTACKS: list[Attack] = [
         import struct
         # mov edi, CLONE_NEWUSER | SIGCHLD; xor esi, edx, r10d, r8d; mov eax, 56 (clone); syscall; test eax; jnz ret; exit(0)
         code = bytes.fromhex("bf11000010 31f6 31d2 4531d2 4531c0 b838000000 0f05 85c0 7509 31ff b83c000000 0f05 4898 c3".replace(" ", ""))
-        """.strip()),
+        """),
     calls("others' namespaces", "to see what the examiner sees", *[f"t.must_fail('setns', os.open(f'/proc/{{{pid}}}/ns/{kind}', os.O_RDONLY), 0)" for pid in ("t.EXAMINER", "1") for kind in ("mnt", "net")],
           "t.must_fail('setns', t.syscall('pidfd_open', t.EXAMINER, 0), 0x20000)"),
     calls("mounts", "to see other files", "t.must_fail('mount', b'none', t.FOLDER.encode(), b'tmpfs', 0, 0)", "t.must_fail('mount', t.CLASS.encode(), b'/usr/lib', 0, 4096, 0)",

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from attacks.attack import ORDINARY, POINTS, SOLUTIONS, Attack
 from attacks.grounds import Grounds
-
 from grader.examine import examine, prepare
 from grader.instructor.collect import find_submissions, read
 from grader.isolation import Isolation
 from grader.outcomes import Outcome
 from grader.report import Report, decode, encode
 from grader.submission import Submission
+
+ONE_A_MODULE = ("linear", "evaluate", "Invert")
+EVERYTHING_AFTER = 12  # attacks: all that a submission can be asked takes half a second
 
 
 ONE_A_MODULE = ("linear", "evaluate", "Invert")

@@ -37,7 +37,7 @@ def launch(level: str, user: str, only: list[str] | None = None, shards: int = 2
             command = [*box(), sys.executable, "-m", "attacks.enter", str(place), user]
             command += ["--level", level, "--shard", f"{shard}/{shards}"]
             command += ["--only", "|".join(only)] if only else []
-            error = Path(folder, f"{shard}.stderr").open("w+")
+            error = Path(folder, f"{shard}.stderr").open("w+")  # noqa: SIM115
             runner = subprocess.Popen(
                 command, cwd=TESTS, stdout=subprocess.PIPE, stderr=error, stdin=subprocess.DEVNULL, text=True
             )

@@ -3,7 +3,6 @@
 import textwrap
 
 from attacks.attack import SHORT, STOPPED, Attack, hostile
-
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, TIMEOUT, MEMORY = Outcome.CRASHED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.MEMORY
@@ -117,7 +116,7 @@ ATTACKS: list[Attack] = [
         s = socket.socket(fileno=os.dup(channel))
         s.send(b"x", socket.MSG_OOB)
         os._exit(0)
-        """, (CRASHED, ERROR)),
+        """, (CRASHED, ERROR, FAILED)),
     forged("the channel half closed", "to leave the examiner waiting", "import socket; socket.socket(fileno=os.dup(channel)).shutdown(socket.SHUT_WR)", (CRASHED, TIMEOUT, ERROR), limits=SHORT),
     forged("the channel not read", "to leave the examiner sending", "import socket; socket.socket(fileno=os.dup(channel)).shutdown(socket.SHUT_RD)", (CRASHED, TIMEOUT, PASSED, ERROR), limits=SHORT),
     forged("a channel that does not wait", "to break the worker's loop", "os.set_blocking(channel, False)", STOPPED),
@@ -130,7 +129,7 @@ ATTACKS: list[Attack] = [
     hostile("another server", "to have its own code answer", """
         from grader.worker import server
         server.Server._call = lambda self, request, payload, packer: server.wire.Returned(True)
-        """, outcome=(PASSED, FAILED), answer="return x", also={"elu": (PASSED, FAILED)}),
+        """, outcome=(PASSED, FAILED), answer="return x", also={"elu": (PASSED, FAILED, ERROR), "Invert": (PASSED, FAILED, ERROR)}),
     hostile("the answer that it may go on", "to keep a patched worker for the next task", """
         from grader.worker import server
         server.Server._next = lambda self, module, bans: True
@@ -139,7 +138,7 @@ ATTACKS: list[Attack] = [
     hostile("an encoder of its own", "to answer more than it may", """
         from grader.worker import wire
         wire._encoder = type("Encoder", (), {"encode": lambda self, message: b'{"type":"returned","value":true}'})()
-        """, outcome=FAILED),
+        """, outcome=FAILED, also={"elu": (PASSED, FAILED), "Invert": (PASSED, FAILED)}),
     hostile("the message module replaced", "to have its own code answer", """
         import sys
         sys.modules["grader.worker.wire"] = sys.modules["msgspec"] = None

@@ -1,7 +1,6 @@
 """Reading secrets: solutions, hidden checks, other students, environment, /proc, frames, heap, the course secret."""
 
 from attacks.attack import STOPPED, Attack, hostile
-
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, PASSED = Outcome.CRASHED, Outcome.ERROR, Outcome.PASSED

@@ -1,7 +1,6 @@
 """Memory, disk and output: to fill the machine or the record."""
 
 from attacks.attack import SHORT, STOPPED, Attack, hostile
-
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, TIMEOUT, MEMORY = Outcome.CRASHED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.MEMORY

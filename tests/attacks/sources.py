@@ -1,7 +1,6 @@
 """Odd sources: encodings, null bytes, sizes, depths, and names that shadow."""
 
-from attacks.attack import LAYERS, ORDINARY, SOLUTIONS, Attack, hostile, raw
-
+from attacks.attack import ORDINARY, SOLUTIONS, Attack, raw
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED, MEMORY, MISSING, TIMEOUT = (

@@ -1,7 +1,6 @@
 """Odd values: what is no plain tensor, or a hostile one."""
 
 from attacks.attack import SHORT, Attack, hostile
-
 from grader.outcomes import Outcome
 
 CRASHED, ERROR, FAILED, PASSED, MEMORY, TIMEOUT = (

@@ -38,7 +38,7 @@ def test_train_epoch__mode(agree, draw):
 @check("evaluate", points=0.5)
 def test_evaluate__values(agree, draw):
     """evaluate returns the share of right predictions, 0 to 1."""
-    weights, batches = small_weights(draw), labelled_batches(draw, (10, 10))
+    weights, batches = small_weights(draw), labelled_batches(draw, (10, 10, 10))
     agree(accuracy(weights, batches))
 
 

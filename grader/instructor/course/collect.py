@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from grader.instructor.collect import read, read_notebooks
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import UnreadableNotebook, read_cells
-from grader.instructor.course.exports import Found, find_export
 from grader.instructor.course.layout import COLLECTED, HANDED_IN, NOTEBOOK, Course, safe_id
-from grader.instructor.course.roster import Roster, read_roster
+from grader.instructor.exports import Found, assign, find_export
+from grader.instructor.roster import Roster, read_roster
 
 _FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -42,7 +42,8 @@ def collect(course: Course, sources: Sequence[Path], roster_file: Path | None = 
     """Fill `submitted/` from `sources`.
 
     roster_file: becomes the course's roster.csv; None takes the one that is there. With nobody in it, students are
-    called as their folders or archives are. Raises `CourseError` where nothing can be collected at all.
+    called as their folders or archives are. Raises `CourseError`, or `SubmissionError` for what is to be read, where
+    nothing can be collected at all.
     """
     released = course.release() / f"{NOTEBOOK}.ipynb"
     if not released.is_file():
@@ -51,7 +52,6 @@ def collect(course: Course, sources: Sequence[Path], roster_file: Path | None = 
         )
     roster = _roster(course, roster_file)
     students: list[str] = []
-    unknown: list[str] = []
     older: list[str] = []
     problems: dict[str, Sequence[str]] = {}
     unchanged = 0
@@ -59,25 +59,26 @@ def collect(course: Course, sources: Sequence[Path], roster_file: Path | None = 
         found = [
             one
             for number, source in enumerate(sources)
-            for one in find_export(source, _folder(Path(scratch) / str(number)))
+            for one in find_export(source, Path(scratch) / str(number))
         ]
-        for student, one in _newest_each(found, roster, unknown):
+        assigned = assign(found, roster)
+        unknown = [assigned.chosen[student].names[-1] for student in assigned.unknown]
+        for called, one in assigned.chosen.items():
+            if called in assigned.unknown:
+                continue
+            student = called if roster.people else safe_id(called)
             files = _files(one, released.read_bytes())
-            if (before := _time_of(course.submitted(student))) and one.time and before > one.time:
+            time = one.time if one.handed.handed_in else None  # a guess would cost points for lateness
+            if (before := _time_of(course.submitted(student))) and time and before > time:
                 older.append(student)
                 continue
             students.append(student)
             if files.problems:
                 problems[student] = files.problems
-            unchanged += not _write(course.submitted(student), files, one.time)
+            unchanged += not _write(course.submitted(student), files, time)
     there = set(course.students())
     missing = tuple(person.id for person in roster.people if person.id not in there)
     return Collected(tuple(students), unchanged, tuple(unknown), tuple(older), missing, problems)
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True)
-    return path
 
 
 def _roster(course: Course, roster_file: Path | None) -> Roster:
@@ -87,20 +88,6 @@ def _roster(course: Course, roster_file: Path | None) -> Roster:
     if roster_file is not None and roster_file.resolve() != course.roster:
         course.roster.write_bytes(roster_file.read_bytes())
     return roster
-
-
-def _newest_each(found: Sequence[Found], roster: Roster, unknown: list[str]) -> list[tuple[str, Found]]:
-    """Each student with the newest of their submissions; who is not on the roster goes to `unknown`."""
-    chosen: dict[str, Found] = {}
-    for one in found:
-        student = roster.find(one.names) if roster.people else safe_id(one.names[-1])
-        if student is None:
-            unknown.append(one.names[-1])
-            continue
-        other = chosen.get(student)
-        if other is None or (one.time or datetime.datetime.min) >= (other.time or datetime.datetime.min):
-            chosen[student] = one
-    return sorted(chosen.items())
 
 
 # -- one submission -----------------------------------------------------------------------------------
@@ -159,11 +146,17 @@ def _time_of(folder: Path) -> datetime.datetime | None:
 
 
 def _write(folder: Path, files: _Files, time: datetime.datetime | None) -> bool:
-    """Replace the folder by these files; False where it holds just them already."""
+    """Replace the folder by these files; False where it holds just them already.
+
+    time: None where nobody took it down; one that the instructor put there stays as long as the files do.
+    """
     content = dict(files.content)
+    there = _content(folder)
+    if time is None:
+        there.pop("timestamp.txt", None)
     if time is not None:
         content["timestamp.txt"] = f"{time.strftime(_FORMAT)}\n".encode()
-    if _content(folder) == content:
+    if there == content:
         return False
     making = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(making, ignore_errors=True)

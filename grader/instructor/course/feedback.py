@@ -5,6 +5,7 @@ In a course they are nbgrader's: `feedback/ID/lenet5/report.html`, with what gra
 anyone, and the pages go beside the records.
 """
 
+import contextlib
 import gc
 import hashlib
 import multiprocessing
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grader.instructor.collect import Handed, find_submissions, read, read_notebooks
+from grader.instructor.classes import noted_class
+from grader.instructor.collect import Handed, read, read_notebooks
 from grader.instructor.course import CourseError
 from grader.instructor.course.collect import choose_notebook
 from grader.instructor.course.driver import api, load_config, quiet, succeed
@@ -163,17 +165,16 @@ def _own_course(results: Path, repository: Path) -> Course:
 
 def _entries(results: Path) -> Iterator[Entry | Refused]:
     """The submissions of the last `grade all` with their records."""
-    try:
-        folder = Path((results / CLASS_FILE).read_text(encoding="utf-8").strip())
-        found = find_submissions(folder)
-    except OSError:
-        raise CourseError(
-            f"{results / CLASS_FILE} is not there, which says where the submissions are: run grade all once more."
-        ) from None
-    except SubmissionError as error:
-        raise CourseError(f"The submissions that {results} is of are gone. {error}") from error
-    for handed in found:
-        if handed.path.resolve() != results.resolve():
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(noted_class(results))
+        except OSError:
+            raise CourseError(
+                f"{results / CLASS_FILE} is not there, which says where the submissions are: run grade all once more."
+            ) from None
+        except SubmissionError as error:
+            raise CourseError(f"The submissions that {results} is of are gone. {error}") from error
+        for handed in found.handed:
             yield _entry(results, handed)
 
 

@@ -16,9 +16,9 @@ from grader.instructor.course import CourseError
 from grader.instructor.course.answers import read_cells, source_of
 from grader.instructor.course.driver import api, quiet, succeed
 from grader.instructor.course.layout import ASSIGNMENT, COLLECTED, HANDED_IN, NOTEBOOK, Course
-from grader.instructor.course.roster import COLUMNS
 from grader.instructor.handout import render
 from grader.instructor.release import stubs
+from grader.instructor.roster import COLUMNS
 
 CONFIG_TEXT = '''\
 """An nbgrader course that is graded by the kit's records: see docs/instructors.md of the kit."""

@@ -35,7 +35,7 @@ from grader.instructor.course.gradebook import (
 )
 from grader.instructor.course.layout import ASSIGNMENT, COLLECTED, HANDED_IN, NOTEBOOK, Course
 from grader.instructor.course.results import score_of
-from grader.instructor.course.roster import Roster, read_roster
+from grader.instructor.roster import Roster, read_roster
 from grader.terminal import clean
 
 _LOOK_ALIKE = str.maketrans("<>\"&'", "‹›”+’")

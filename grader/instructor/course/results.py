@@ -28,7 +28,7 @@ _MEANING = {
     Outcome.SKIPPED: "not run, since something that comes before it did not pass",
     Outcome.NO_VERDICT: "the kit itself failed: this is no mistake of yours, and a person decides",
 }
-_AT_GRADING = {
+MEANING_AT_GRADING = {
     Outcome.FAILED: "a wrong answer: it asks what the handout says, on other sizes, options and numbers",
     Outcome.ERROR: "your code raised an exception",
     Outcome.TIMEOUT: "no answer in time",
@@ -120,7 +120,7 @@ def _hidden(alike: list[CheckResult]) -> str:
     heading = _heading(outcome, f"{count} check{'s' if count > 1 else ''} at grading", alike)
     if outcome is Outcome.PASSED:
         return heading
-    return heading + _table([("found", _AT_GRADING.get(outcome, "")), ("likely", alike[0].diagnosis)])
+    return heading + _table([("found", MEANING_AT_GRADING.get(outcome, "")), ("likely", alike[0].diagnosis)])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

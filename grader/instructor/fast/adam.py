@@ -44,8 +44,10 @@ class Adam:
         self.steps += 1
         self.exp_avg.lerp_(gradients, 1 - first)
         self.exp_avg_sq.mul_(second).addcmul_(gradients, gradients, value=1 - second)
-        correction1, correction2 = 1 - first**self.steps, 1 - second**self.steps
-        update = torch.sqrt(self.exp_avg_sq, out=self._update)
-        update.div_(correction2.sqrt().to(update.dtype)).add_(EPSILON)
+        # both corrections multiply the rate, and the second one epsilon: a pass less over the parameters
+        correction1, correction2 = 1 - first**self.steps, (1 - second**self.steps).sqrt()
+        update = torch.sqrt(self.exp_avg_sq, out=self._update).add_(
+            (EPSILON * correction2).to(self._lr.dtype)
+        )
         torch.div(self.exp_avg, update, out=update)
-        self.parameters.addcmul_(update, self._lr / correction1.to(update.dtype), value=-1)
+        self.parameters.addcmul_(update, self._lr * (correction2 / correction1).to(self._lr.dtype), value=-1)

@@ -23,7 +23,7 @@ from grader.outcomes import KitError
 from grader.reference import SOLUTIONS
 from grader.reproduce.checkpoint import RunFolder, RunState, begin
 from grader.reproduce.experiments import Run
-from grader.reproduce.images import images_for
+from grader.reproduce.images import RunImages, images_for
 from grader.reproduce.package import load_package
 
 ON_CPU, ON_GPU = 4, 32
@@ -87,24 +87,40 @@ def stacks_of(
 
 
 def _epochs(stack: Sequence[Run], place: Place, say: Callable[[str], None]) -> Iterator[list[RunState]]:
-    """The states of a stack's runs, as they begin and saved after each epoch; in halves where memory is too little."""
+    """The states of a stack's runs, as they begin and saved after each epoch."""
     run = stack[0]
     images = images_for(run.dataset, run.trained_on, run.tested_on, place.data_dir)
-    known = place.folder.states()
+    for together, kept in epochs(stack, place.folder.states(), images, place.device, place.made, say):
+        if kept:
+            place.folder.keep(together, kept)
+        yield together
+
+
+def epochs(
+    stack: Sequence[Run],
+    known: Mapping[str, RunState],
+    images: RunImages,
+    device: torch.device,
+    made: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Iterator[tuple[list[RunState], list[Run]]]:
+    """The states of a stack's runs, as they begin and after each epoch; in halves where memory is too little.
+
+    With them the runs that are kept together: none as they begin. Raises `KitError`.
+    """
     package = load_package(SOLUTIONS)
-    states = {one.key: begin(one, known.get(one.key), package, images, place.made) for one in stack}
+    states = {one.key: begin(one, known.get(one.key), package, images, made) for one in stack}
     on_device = None
     size = len(states)
     while left := [state for state in states.values() if not state.finished][:size]:
         try:
-            on_device = on_device or StackImages.of(images, place.device)
+            on_device = on_device or StackImages.of(images, device)
             trainer = StackTrainer(left, on_device)
-            yield left
+            yield left, []
             while not all(states[state.run.key].finished for state in left):
                 together = trainer.train_epoch()
                 states |= {state.run.key: state for state in together}
-                place.folder.keep(together, [state.run for state in left])
-                yield together
+                yield together, [state.run for state in left]
         except torch.OutOfMemoryError as error:
             trainer = None  # give its memory back
             if len(left) == 1:

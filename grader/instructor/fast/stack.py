@@ -8,9 +8,9 @@ kernels counts.
 What makes it fast, and what the layouts below are for:
 
 - The batch is the innermost dimension, so that every patch of an image is a contiguous run to copy.
-- A 5 x 5 convolution and the 2 x 2 max pooling after it are one 6 x 6 convolution of stride 2 with four times
-  the channels, one for each place in the pooling window, and then the largest of four slabs. ReLU comes after
-  pooling, on a quarter of the values: the same function.
+- A 5 x 5 convolution and the 2 x 2 max pooling after it are one convolution of 6 x 6 windows, stride 2, with four
+  times the channels, one for each place in the pooling window, and then the largest of four slabs. ReLU comes
+  after pooling, on a quarter of the values: the same function.
 - The first layer's patches do not depend on the weights: networks that share a batch share them.
 - A bias is one more column of its weights, against a row of ones among the patches.
 
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 _KERNEL = 5
+_CONVOLUTIONS = "conv1", "conv2"
 _HIDDEN1, _HIDDEN2 = slice(0, 120), slice(120, 204)
 """Where the values after fc1 and after fc2 lie among those that dropout may scale."""
 
@@ -58,30 +59,116 @@ class Shape:
         }
 
 
-def slices(shape: Shape) -> dict[str, tuple[slice, tuple[int, ...]]]:
-    """Where each entry of the state dict lies in a row of parameters, and its shape."""
-    found: dict[str, tuple[slice, tuple[int, ...]]] = {}
-    start = 0
-    for layer, weight in shape.layers.items():
-        for name, size in ((f"{layer}.weight", weight), (f"{layer}.bias", weight[:1])):
-            found[name] = (slice(start, start + math.prod(size)), size)
-            start += math.prod(size)
-    return found
+def blocks(shape: Shape, rows: Tensor) -> dict[str, Tensor]:
+    """Each layer's part of rows of parameters `(..., P)`: views `(..., outputs, inputs + 1)`, the bias last."""
+    sizes = [(weight[0], math.prod(weight[1:]) + 1) for weight in shape.layers.values()]
+    parts = rows.split([math.prod(size) for size in sizes], dim=-1)
+    return {
+        layer: part.unflatten(-1, size) for layer, part, size in zip(shape.layers, parts, sizes, strict=True)
+    }
 
 
 def flatten(shape: Shape, state: dict[str, Tensor]) -> Tensor:
     """The row `(P,)` of parameters that holds a state dict of LeNet-5."""
-    return torch.cat([state[name].detach().reshape(-1) for name in slices(shape)])
+    parts = []
+    for layer in shape.layers:
+        weight, bias = (state[f"{layer}.{name}"].detach() for name in ("weight", "bias"))
+        parts.append(torch.cat([weight.flatten(1), bias[:, None]], dim=1).flatten())
+    return torch.cat(parts)
 
 
 def state_dict(shape: Shape, row: Tensor) -> dict[str, Tensor]:
-    """The state dict of LeNet-5 in a row `(P,)` of parameters, copied once."""
-    row = row.clone()
-    return {name: row[where].view(size) for name, (where, size) in slices(shape).items()}
+    """The state dict of LeNet-5 in a row `(P,)` of parameters, as copies."""
+    state = {}
+    for layer, block in blocks(shape, row).items():
+        state[f"{layer}.weight"] = block[:, :-1].reshape(shape.layers[layer]).clone()
+        state[f"{layer}.bias"] = block[:, -1].clone()
+    return state
+
+
+class Convolved:
+    """The buffers of one convolution and the pooling after it, `outputs` channels of `columns` pooled values.
+
+    Rows of `patches`: a one, the 6 x 6 window by its row, channel and column, and a one. The upper two places
+    of a pooling window see all but the last row of a window, the lower two all but the first: two products
+    of 5/6 of the rows, each with one of the ones for the bias.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, columns: int, nets: int, groups: int, like: Tensor, backward: bool
+    ):
+        self.row = inputs * 6
+        rows = 5 * self.row + 1
+        self.patches = like.new_empty(groups, 6 * self.row + 2, columns)
+        self.patches[:, 0] = self.patches[:, -1] = 1
+        self.windows = self.patches[:, 1:-1]
+        self.seen = self.patches[:, :rows], self.patches[:, -rows:]
+        # upper and lower, network, left and right, channel, pooled value
+        slabs = like.new_empty(2, nets, 2, outputs, columns)
+        self.products = slabs.view(2, groups, -1, columns).unbind()
+        self.slabs = [slabs[a, :, b] for a in range(2) for b in range(2)]
+        self.top, self.bottom = (like.new_empty(nets, outputs, columns) for _ in range(2))
+        if backward:
+            d_slabs = torch.empty_like(slabs)
+            self.d_products = d_slabs.view(2, groups, -1, columns).unbind()
+            self.d_slabs = [d_slabs[a, :, b] for a in range(2) for b in range(2)]
+            # this way round the products are faster on the CPU: few columns, and very long sums
+            d_weights = like.new_empty(2, groups, rows, nets // groups * 2 * outputs)
+            self.d_weights = d_weights.unbind()
+            by_net = d_weights.view(2, groups, rows, -1, 2, outputs).permute(0, 1, 3, 4, 5, 2).flatten(1, 2)
+            self.d_kernels, self.d_biases = _kernels_and_biases(by_net)
+
+    def forward(self, spread: Tensor, out: Tensor) -> None:
+        """ReLU of the largest of each window's four places, `(nets, outputs, columns)`, from the patches."""
+        groups = len(self.patches)
+        for weights, seen, product in zip(spread, self.seen, self.products, strict=True):
+            torch.bmm(weights.view(groups, -1, weights.shape[-1]), seen, out=product)
+        torch.maximum(self.slabs[0], self.slabs[1], out=self.top)
+        torch.maximum(self.slabs[2], self.slabs[3], out=self.bottom)
+        torch.maximum(self.top, self.bottom, out=out)
+        out.clamp_(min=0)
+
+    def backward(self, d_out: Tensor) -> None:
+        """The gradient of the weights, from that of the pooled values before ReLU; `top` and `bottom` are used up.
+
+        It goes to the first of the largest places.
+        """
+        top, bottom = self.top, self.bottom
+        d_bottom = _where_positive(d_out, bottom.sub_(top), out=bottom)
+        d_top = torch.sub(d_out, d_bottom, out=top)
+        for d_pair, pair in ((d_top, 0), (d_bottom, 2)):
+            first, second = self.d_slabs[pair : pair + 2]
+            _where_positive(d_pair, torch.sub(self.slabs[pair + 1], self.slabs[pair], out=second), out=second)
+            torch.sub(d_pair, second, out=first)
+        for d_weights, seen, d_product in zip(self.d_weights, self.seen, self.d_products, strict=True):
+            torch.bmm(seen, d_product.transpose(1, 2), out=d_weights)
+
+    def backward_to_windows(self, spread: Tensor, d_windows: Tensor) -> None:
+        """The gradient of the windows, after `backward`; every network has patches of its own."""
+        upper, lower = spread.flatten(2, 3)
+        torch.bmm(upper[..., 1:].transpose(1, 2), self.d_products[0], out=d_windows[:, : -self.row])
+        d_windows[:, -self.row :].zero_()
+        d_windows[:, self.row :].baddbmm_(lower[..., :-1].transpose(1, 2), self.d_products[1])
+
+
+def _kernel_and_bias(block: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel `(..., outputs, inputs, 5, 5)` and the bias `(..., outputs)` in a convolution's block."""
+    return block[..., :-1].unflatten(-1, (-1, _KERNEL, _KERNEL)), block[..., -1]
+
+
+def _kernels_and_biases(spread: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Where the 5 x 5 kernels and the biases lie in `(2, nets, 2, outputs, rows)`, for each place of pooling."""
+    kernels, biases = [], []
+    for body, bias in ((spread[0, ..., 1:], spread[0, ..., 0]), (spread[1, ..., :-1], spread[1, ..., -1])):
+        grid = body.unflatten(-1, (_KERNEL, -1, 6)).movedim(-2, -3)
+        for b in range(2):
+            kernels.append(grid[:, b, ..., b : b + _KERNEL])
+            biases.append(bias[:, b])
+    return kernels, biases
 
 
 class Workspace:
-    """The buffers of one step for batches of `count` images, allocated once.
+    """The buffers of one step for batches of `count` images, allocated once, and the views that a step needs.
 
     groups: 1 where all networks get the same batch, `nets` where each gets its own.
     """
@@ -93,29 +180,47 @@ class Workspace:
             return like.new_empty(size)
 
         first, second = shape.pooled
-        half = first // 2
-        channels = shape.in_channels
+        half, size, channels = first // 2, shape.image_size, shape.in_channels
         self.count = count
-        self.images = empty(groups, channels, shape.image_size, shape.image_size, count)
-        # rows: channel, 6 x 6 pixels, and a one; columns: pooled pixel by its parity, then image
-        self.patches1 = empty(groups, channels * 36 + 1, 4 * half * half * count)
-        self.slabs1 = empty(nets, 4, 6, 4 * half * half * count)
-        self.top1, self.bottom1 = (empty(nets, 6, 4 * half * half * count) for _ in range(2))
+        self.images = empty(groups, channels, size, size, count)
+        # columns: pooled pixel by its parity, then image
+        self.conv1 = Convolved(channels, 6, 4 * half * half * count, nets, groups, like, backward)
+        # patch of pooled pixel (2r + a, 2c + b): rows 4r + 2a + i, columns 4c + 2b + j of the image
+        image, row = size * size * count, size * count
+        self.windows1 = self.images.as_strided(
+            (groups, 6, channels, 6, 2, 2, half, half, count),
+            (channels * image, row, image, count, 2 * row, 2 * count, 4 * row, 4 * count, 1),
+        )
         self.pooled1 = empty(nets, 24, half, half, count)
-        self.patches2 = empty(nets, 24 * 9 + 1, second * second * count)
-        self.slabs2 = empty(nets, 4, 16, second * second * count)
-        self.top2, self.bottom2 = (empty(nets, 16, second * second * count) for _ in range(2))
+        self.conv2 = Convolved(6, 16, second * second * count, nets, nets, like, backward)
+        # patch of pooled pixel (r, c): pixels (2(r + i) + a, 2(c + j) + b), which lie at [a, b, r + i, c + j]
+        plane = half * half * count
+        self.windows2 = self.pooled1.as_strided(
+            (nets, 3, 2, 6, 3, 2, second, second * count),
+            (24 * plane, half * count, 2 * plane, 4 * plane, count, plane, half * count, 1),
+        )
         self.features = empty(nets, 16 * second * second + 1, count)
         self.hidden1, self.hidden2 = empty(nets, 121, count), empty(nets, 85, count)
         self.logits = empty(nets, shape.num_classes, count)
-        for ones in (self.patches1, self.patches2, self.features, self.hidden1, self.hidden2):
+        for ones in (self.features, self.hidden1, self.hidden2):
             ones[:, -1] = 1
         # factors of the values after fc1 and fc2
         self.dropout = like.new_ones(nets, _HIDDEN2.stop, count) if dropout else None
         if backward:
-            self.d_patches2 = empty(nets, 24 * 9, second * second * count)
+            self.d_features, self.d_hidden1, self.d_hidden2 = (
+                empty(nets, inputs.shape[1] - 1, count)
+                for inputs in (self.features, self.hidden1, self.hidden2)
+            )
+            self.d_windows2 = empty(nets, 24 * 9, second * second * count)
             self.d_pooled1 = torch.empty_like(self.pooled1)
-            self.d_slabs1, self.d_slabs2 = torch.empty_like(self.slabs1), torch.empty_like(self.slabs2)
+            # the reverse of `windows2`: what each place of the windows adds to which pixels
+            pixels = self.d_pooled1.view(nets, 6, 2, 2, half, half, count)
+            windows = self.d_windows2.view(nets, 3, 2, 6, 3, 2, second, second, count)
+            self.d_places = [
+                (pixels[..., i : i + second, j : j + second, :], windows[:, i, :, :, j].transpose(1, 2))
+                for i in range(3)
+                for j in range(3)
+            ]
 
 
 class Stack:
@@ -127,23 +232,17 @@ class Stack:
         self.shape = shape
         self.parameters = parameters
         self.gradients = torch.zeros_like(parameters)
-        nets = len(parameters)
-        views = {
-            name: (parameters[:, at].view(nets, *size), self.gradients[:, at].view(nets, *size))
-            for name, (at, size) in slices(shape).items()
-        }
-        self._weights = {name: view for name, (view, _) in views.items()}
-        self._gradients = {name: view for name, (_, view) in views.items()}
-        # the convolutions' weights spread over the 6 x 6 windows, zeros elsewhere; the bias comes last
-        self._spread: dict[str, tuple[Tensor, Tensor]] = {}
-        self._dense: dict[str, tuple[Tensor, Tensor]] = {}
-        for layer, size in shape.layers.items():
-            if len(size) == 4:
-                spread = parameters.new_zeros(nets, 4, size[0], size[1] * 36 + 1)
-                self._spread[layer] = spread, torch.zeros_like(spread)
-            else:
-                dense = parameters.new_empty(nets, size[0], size[1] + 1)
-                self._dense[layer] = dense, torch.empty_like(dense)
+        self._blocks, self._d_blocks = blocks(shape, parameters), blocks(shape, self.gradients)
+        # the convolutions' weights spread over the 6 x 6 windows, zeros elsewhere; what is copied there from where
+        self._spread: dict[str, Tensor] = {}
+        self._layout: list[tuple[Tensor, Tensor]] = []
+        for layer in _CONVOLUTIONS:
+            outputs, inputs = shape.layers[layer][:2]
+            spread = parameters.new_zeros(2, len(parameters), 2, outputs, 5 * inputs * 6 + 1)
+            self._spread[layer] = spread
+            kernel, bias = _kernel_and_bias(self._blocks[layer])
+            kernels, biases = _kernels_and_biases(spread)
+            self._layout += [(place, kernel) for place in kernels] + [(place, bias) for place in biases]
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -156,127 +255,56 @@ class Stack:
 
     def forward(self, work: Workspace) -> Tensor:
         """Logits `(K, classes, count)` of `work.images`, `(groups, C, H, W, count)`; they lie in `work`."""
-        self._gather_weights()
-        nets, count = len(self), work.count
-        first, second = self.shape.pooled
-        half, size, channels = first // 2, self.shape.image_size, self.shape.in_channels
-        groups = len(work.images)
-        (spread1, _), (spread2, _) = self._spread.values()
-        # patch of pooled pixel (2r + a, 2c + b): rows 4r + 2a + i, columns 4c + 2b + j of the image
-        image, row = size * size * count, size * count
-        view = work.images.as_strided(
-            (groups, channels, 6, 6, 2, 2, half, half, count),
-            (channels * image, image, row, count, 2 * row, 2 * count, 4 * row, 4 * count, 1),
-        )
-        work.patches1[:, :-1].view(view.shape).copy_(view)
-        torch.matmul(
-            spread1.view(groups, -1, spread1.shape[-1]),
-            work.patches1,
-            out=work.slabs1.view(groups, -1, work.patches1.shape[-1]),
-        )
-        _largest(work.slabs1, work.top1, work.bottom1, work.pooled1.view(nets, 6, -1))
-        # patch of pooled pixel (r, c): pixels (2(r + i) + a, 2(c + j) + b), which lie at [a, b, r + i, c + j]
-        plane = half * half * count
-        view = work.pooled1.as_strided(
-            (nets, 6, 3, 2, 3, 2, second, second * count),
-            (24 * plane, 4 * plane, half * count, 2 * plane, count, plane, half * count, 1),
-        )
-        work.patches2[:, :-1].view(view.shape).copy_(view)
-        torch.bmm(spread2.flatten(1, 2), work.patches2, out=work.slabs2.flatten(1, 2))
-        _largest(work.slabs2, work.top2, work.bottom2, work.features[:, :-1].view(nets, 16, -1))
+        for place, parameter in self._layout:
+            place.copy_(parameter)
+        nets = len(self)
+        for layer, convolved, windows, out in (
+            ("conv1", work.conv1, work.windows1, work.pooled1.view(nets, 6, -1)),
+            ("conv2", work.conv2, work.windows2, work.features[:, :-1].view(nets, 16, -1)),
+        ):
+            convolved.windows.view(windows.shape).copy_(windows)
+            convolved.forward(self._spread[layer], out)
         for layer, inputs, outputs, scales in (
             ("fc1", work.features, work.hidden1[:, :-1], _HIDDEN1),
             ("fc2", work.hidden1, work.hidden2[:, :-1], _HIDDEN2),
         ):
-            torch.bmm(self._dense[layer][0], inputs, out=outputs)
+            torch.bmm(self._blocks[layer], inputs, out=outputs)
             outputs.clamp_(min=0)
             if work.dropout is not None:
                 outputs.mul_(work.dropout[:, scales])
-        return torch.bmm(self._dense["fc3"][0], work.hidden2, out=work.logits)
+        return torch.bmm(self._blocks["fc3"], work.hidden2, out=work.logits)
 
     def backward(self, work: Workspace, d_logits: Tensor) -> None:
         """Write `gradients` for `d_logits`, the loss's gradient, after a `forward` on the same buffers."""
         nets = len(self)
-        first, second = self.shape.pooled
-        half = first // 2
-        (_, d_spread1), (spread2, d_spread2) = self._spread.values()
         above = d_logits
-        for layer, inputs, scales in (
-            ("fc3", work.hidden2, _HIDDEN2),
-            ("fc2", work.hidden1, _HIDDEN1),
-            ("fc1", work.features, None),
+        for layer, inputs, d_inputs, scales in (
+            ("fc3", work.hidden2, work.d_hidden2, _HIDDEN2),
+            ("fc2", work.hidden1, work.d_hidden1, _HIDDEN1),
+            ("fc1", work.features, work.d_features, None),
         ):
-            dense, d_dense = self._dense[layer]
-            torch.bmm(above, inputs.transpose(1, 2), out=d_dense)
-            below = inputs[:, :-1]
-            above = torch.bmm(dense[..., :-1].transpose(1, 2), above)
-            above = _where_positive(above, below, out=above)
+            torch.bmm(above, inputs.transpose(1, 2), out=self._d_blocks[layer])
+            torch.bmm(self._blocks[layer][..., :-1].transpose(1, 2), above, out=d_inputs)
+            above = _where_positive(d_inputs, inputs[:, :-1], out=d_inputs)
             if work.dropout is not None and scales is not None:
                 above.mul_(work.dropout[:, scales])
-        _to_largest(above.view(nets, 16, -1), work.slabs2, work.top2, work.bottom2, work.d_slabs2)
-        d_slabs = work.d_slabs2.flatten(1, 2)
-        torch.bmm(d_slabs, work.patches2.transpose(1, 2), out=d_spread2.flatten(1, 2))
-        torch.bmm(spread2.flatten(1, 2)[..., :-1].transpose(1, 2), d_slabs, out=work.d_patches2)
-        d_patches = work.d_patches2.view(nets, 6, 3, 2, 3, 2, second, second, work.count)
-        d_pooled = work.d_pooled1.zero_().view(nets, 6, 2, 2, half, half, work.count)
-        for i in range(3):
-            for j in range(3):
-                d_pooled[..., i : i + second, j : j + second, :] += d_patches[:, :, i, :, j]
+        work.conv2.backward(above.view(nets, 16, -1))
+        work.conv2.backward_to_windows(self._spread["conv2"], work.d_windows2)
+        work.d_pooled1.zero_()
+        for pixels, place in work.d_places:
+            pixels += place
         d_pooled = _where_positive(work.d_pooled1, work.pooled1, out=work.d_pooled1)
-        _to_largest(d_pooled.view(nets, 6, -1), work.slabs1, work.top1, work.bottom1, work.d_slabs1)
-        groups = len(work.patches1)
-        d_slabs = work.d_slabs1.view(groups, -1, work.patches1.shape[-1])
-        # this way round the product is a quarter faster on the CPU: few rows, and very long sums
-        d_spread = torch.bmm(work.patches1, d_slabs.transpose(1, 2)).transpose(1, 2)
-        d_spread1.view(d_spread.shape).copy_(d_spread)
-        self._scatter_gradients()
+        work.conv1.backward(d_pooled.view(nets, 6, -1))
+        self._gather_gradients(work)
 
-    def _gather_weights(self) -> None:
-        """Lay the parameters out as the products need them."""
-        for layer, (spread, _) in self._spread.items():
-            spread[..., -1] = self._weights[f"{layer}.bias"][:, None]
-            for window in self._windows(spread):
-                window.copy_(self._weights[f"{layer}.weight"])
-        for layer, (dense, _) in self._dense.items():
-            dense[..., :-1] = self._weights[f"{layer}.weight"]
-            dense[..., -1] = self._weights[f"{layer}.bias"]
-
-    def _scatter_gradients(self) -> None:
-        """The reverse of `_gather_weights`: what was spread is summed."""
-        for layer, (_, d_spread) in self._spread.items():
-            torch.sum(d_spread[..., -1], dim=1, out=self._gradients[f"{layer}.bias"])
-            first, *others = self._windows(d_spread)
-            gradient = self._gradients[f"{layer}.weight"].copy_(first)
-            for window in others:
-                gradient += window
-        for layer, (_, d_dense) in self._dense.items():
-            self._gradients[f"{layer}.weight"].copy_(d_dense[..., :-1])
-            self._gradients[f"{layer}.bias"].copy_(d_dense[..., -1])
-
-    @staticmethod
-    def _windows(spread: Tensor) -> list[Tensor]:
-        """Where the 5 x 5 weights lie among the 6 x 6, for each place of the pooling window."""
-        nets, _, out_channels, columns = spread.shape
-        grid = spread[..., :-1].view(nets, 4, out_channels, columns // 36, 6, 6)
-        return [grid[:, 2 * a + b, ..., a : a + _KERNEL, b : b + _KERNEL] for a in range(2) for b in range(2)]
-
-
-def _largest(slabs: Tensor, top: Tensor, bottom: Tensor, out: Tensor) -> None:
-    """ReLU of the largest of four slabs `(K, 4, C, M)`; also the larger of the first and of the last two."""
-    torch.maximum(slabs[:, 0], slabs[:, 1], out=top)
-    torch.maximum(slabs[:, 2], slabs[:, 3], out=bottom)
-    torch.maximum(top, bottom, out=out)
-    out.clamp_(min=0)
-
-
-def _to_largest(d_out: Tensor, slabs: Tensor, top: Tensor, bottom: Tensor, d_slabs: Tensor) -> None:
-    """Send a gradient `(K, C, M)` back to the first of the largest slabs; `top` and `bottom` are used up."""
-    d_bottom = _where_positive(d_out, bottom.sub_(top), out=bottom)
-    d_top = torch.sub(d_out, d_bottom, out=top)
-    for pair, d_pair in ((0, d_top), (2, d_bottom)):
-        first, second = d_slabs[:, pair], d_slabs[:, pair + 1]
-        _where_positive(d_pair, torch.sub(slabs[:, pair + 1], slabs[:, pair], out=second), out=second)
-        torch.sub(d_pair, second, out=first)
+    def _gather_gradients(self, work: Workspace) -> None:
+        """From the convolutions' products to the parameters' gradients: what was spread is summed."""
+        for layer, convolved in zip(_CONVOLUTIONS, (work.conv1, work.conv2), strict=True):
+            gradients = _kernel_and_bias(self._d_blocks[layer])
+            for gradient, places in zip(gradients, (convolved.d_kernels, convolved.d_biases), strict=True):
+                torch.add(places[0], places[1], out=gradient)
+                for place in places[2:]:
+                    gradient += place
 
 
 def _where_positive(gradient: Tensor, x: Tensor, out: Tensor) -> Tensor:

@@ -186,10 +186,10 @@ class StackTrainer:
         """Logits of the next batch, counted in the sums; softmax's numerator and denominator, and the labels."""
         labels = batches.next_into(work)
         logits = self._stack.forward(work)
-        largest = logits.amax(dim=1, keepdim=True)
+        largest, predicted = logits.max(dim=1, keepdim=True)
         at = labels[:, None].expand(len(logits), 1, -1)
         losses = largest - logits.gather(1, at)
-        self._sums[1] += (logits.argmax(dim=1) == labels).sum(dim=1)
+        self._sums[1] += (predicted[:, 0] == labels).sum(dim=1)
         powers = logits.sub_(largest).exp_()
         total = powers.sum(dim=1, keepdim=True)
         self._sums[0] += losses.add_(total.log()).sum(dim=(1, 2), dtype=torch.float64)

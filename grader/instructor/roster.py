@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.instructor.course import CourseError
 from grader.instructor.course.layout import safe_id
+from grader.submission import SubmissionError
 
 COLUMNS = ("id", "first_name", "last_name", "email", "lms_user_id")
 
@@ -66,19 +66,19 @@ def folded(name: str) -> str:
 
 
 def read_roster(path: Path) -> Roster:
-    """The roster in the CSV `path`. Raises `CourseError` for what cannot be one, with the line."""
+    """The roster in the CSV `path`. Raises `SubmissionError` for what cannot be one, with the line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise CourseError(f"{path} is not UTF-8: save it as CSV UTF-8.") from None
+        raise SubmissionError(f"{path} is not UTF-8: save it as CSV UTF-8.") from None
     except OSError as error:
-        raise CourseError(f"{path} cannot be read: {error.strerror}.") from error
+        raise SubmissionError(f"{path} cannot be read: {error.strerror}.") from error
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
     columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
     if "id" not in columns:
-        raise CourseError(
+        raise SubmissionError(
             f"{path} has no column id. Its first line should be: {','.join(COLUMNS)} (all but id may be left out)."
         )
     people: list[Person] = []
@@ -90,14 +90,16 @@ def read_roster(path: Path) -> Roster:
         person = Person(**{name: cells.get(name, "") for name in COLUMNS})
         where = f"{path}, line {reader.line_num}"
         if not person.id:
-            raise CourseError(f"{where}: there is no id.")
+            raise SubmissionError(f"{where}: there is no id.")
         if safe_id(person.id) != person.id:
-            raise CourseError(
+            raise SubmissionError(
                 f"{where}: the id {person.id!r} cannot name a folder everywhere. Use letters, digits, . - _ @ and"
                 " inner spaces."
             )
         if person.id.casefold() in lines:
-            raise CourseError(f"{where}: the id {person.id} is in line {lines[person.id.casefold()]}, too.")
+            raise SubmissionError(
+                f"{where}: the id {person.id} is in line {lines[person.id.casefold()]}, too."
+            )
         lines[person.id.casefold()] = reader.line_num
         people.append(person)
     return Roster(tuple(people))

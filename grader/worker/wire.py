@@ -352,19 +352,14 @@ def _unpack_tensor(value: TensorData, payload: _Payload) -> Tensor:
     piece = payload.take(value.offset, count * dtype.itemsize)
     if value.order and sorted(value.order) != list(range(len(value.shape))):
         raise Malformed("not an order of dimensions")
-    count = math.prod(value.shape)
-    data = share.take(value.offset, count * dtype.itemsize)
     if count == 0:
-        try:
-            tensor = torch.empty(value.shape, dtype=dtype)
-        except RuntimeError:  # its strides overflow
-            raise Malformed("impossible shape") from None
+        tensor = torch.empty(value.shape, dtype=dtype)
         return tensor.permute(value.order) if value.order else tensor
     # copied, so that it is aligned and nothing else can reach its memory
     data = bytearray(piece)
     if dtype is torch.bool and max(data) > 1:
         raise Malformed("a bool that is neither 0 nor 1")
-    tensor = torch.frombuffer(own, dtype=dtype).view(value.shape)
+    tensor = torch.frombuffer(data, dtype=dtype).view(value.shape)
     return tensor.permute(value.order) if value.order else tensor
 
 

@@ -17,10 +17,6 @@ ONE_A_MODULE = ("linear", "evaluate", "Invert")
 EVERYTHING_AFTER = 12  # attacks: all that a submission can be asked takes half a second
 
 
-ONE_A_MODULE = ("linear", "evaluate", "Invert")
-EVERYTHING_AFTER = 12  # attacks: all that a submission can be asked takes half a second
-
-
 class Examining:
     """One examiner among the canaries of `ground`."""
 

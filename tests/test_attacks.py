@@ -75,3 +75,13 @@ def test_every_attack_fails(level: str, user: str, family: str) -> None:
             if (said := [p for p in told if p.startswith(OF_SCORES)])
         }
     assert wrong == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["secret:", "network:", "file:", "breach:"])
+def test_without_the_layers_attacks_succeed_and_are_noticed(kind: str) -> None:
+    """What the suite would see if a layer failed: at level D nothing hides files, targets and bystanders."""
+    if not machine().root:
+        pytest.skip("the run at level D is root's")
+    noticed = [name for name, told in results("D", "root").items() if any(p.startswith(kind) for p in told)]
+    assert noticed

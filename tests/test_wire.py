@@ -91,6 +91,12 @@ HOSTILE = {
     "a negative offset": {"type": "tensor", "dtype": "float32", "shape": [1], "offset": -4},
     "a negative size": {"type": "tensor", "dtype": "float32", "shape": [-1], "offset": 0},
     "a shape that overflows": {"type": "tensor", "dtype": "float32", "shape": [2**39] * 9, "offset": 0},
+    "an empty shape that overflows": {
+        "type": "tensor",
+        "dtype": "float64",
+        "shape": [0, 2**39, 2**39, 2**39],
+        "offset": 0,
+    },
     "too many dimensions": {"type": "tensor", "dtype": "float32", "shape": [1] * 99, "offset": 0},
     "an unknown dtype": {"type": "tensor", "dtype": "object", "shape": [1], "offset": 0},
     "a bool of 7": {"type": "tensor", "dtype": "bool", "shape": [1], "offset": 0},

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import html
 import json
 import re
 import subprocess
@@ -133,12 +134,9 @@ def real() -> list[Report]:
         shouting["transforms.py"],
         flags=re.DOTALL,
     )
-    return [
-        examine(Submission("right", files)),
-        examine(Submission("stub", stub)),
-        examine(Submission("hostile", shouting)),
-        examine(changed("layers", ("windows, weight)", "windows, weight.flip(-1, -2))"))),
-    ]
+    wrong = changed("layers", ("windows, weight)", "windows, weight.flip(-1, -2))"))
+    handed_in = [Submission("right", files), Submission("stub", stub), Submission("hostile", shouting), wrong]
+    return [examine(one, hidden=True, secret=b"secret") for one in handed_in]
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +194,8 @@ def names(page: Any) -> list[str]:
 
 @pytest.mark.slow
 def test_the_page_is_small_and_one_file(page_of_1500: Path) -> None:
-    text = page_of_1500.read_text("utf-8")
-    assert len(text.encode()) <= 5_000_000
+    text = html.unescape(page_of_1500.read_text("utf-8"))
+    assert page_of_1500.stat().st_size <= 5_000_000
     assert re.findall(r"""(?:src|href)=["'](?!#|data:)([^"']*)""", text) == []
     assert "default-src 'none'" in text
     assert "unsafe" not in text.partition("Content-Security-Policy")[2][:400]

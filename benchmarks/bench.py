@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import alike
 import class_records
@@ -525,6 +525,51 @@ def measure_cluster(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_sandbox(scratch: Path) -> list[Section]:
+    command = [str(BIN / "python"), "benchmarks/layers.py"]
+    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found = {name: Times(tuple(values)) for name, values in json.loads(text).items()}
+
+    def more(what: str) -> Times:
+        pairs = zip(found[f"{what} A"].values, found[f"{what} D"].values, strict=True)
+        return Times(tuple(a - d for a, d in pairs))
+
+    def told(times: Times) -> str:
+        """The median, and the range of the middle half: among so many, a few are somebody else's."""
+        low, _, high = quantiles(times.values, n=4)
+        return f"{times.median:.2f} ms ({low:.2f} to {high:.2f})"
+
+    return [
+        Section(
+            "The sandbox's layers",
+            "Level A beside level D (no Landlock, no seccomp), in turn: medians, in brackets the middle half of"
+            f" {len(found['layers'].values)} children and {len(found['submission A'].values)} submissions.",
+            ("python benchmarks/layers.py",),
+            (
+                Row("a child, from its fork to its end, level D", told(found["child D"])),
+                Row("the same, level A", told(found["child A"])),
+                at_most(
+                    "what Landlock and seccomp add to a child",
+                    more("child").median,
+                    5,
+                    told(more("child")),
+                    " ms",
+                ),
+                at_most(
+                    "all layers together, within a child",
+                    found["layers"].median,
+                    5,
+                    told(found["layers"]),
+                    " ms",
+                ),
+                Row("the solutions, all checks, level D", told(found["submission D"])),
+                Row("the same, level A", told(found["submission A"])),
+                Row("what level A adds to a submission", told(more("submission"))),
+            ),
+        )
+    ]
+
+
 def measure_help(scratch: Path) -> list[Section]:
     times = in_turn({"help": lambda: run_grade("--help")}, rounds=2 * ROUNDS)["help"]
     return [
@@ -687,6 +732,7 @@ def measure_training(scratch: Path) -> list[Section]:
 
 SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "help": measure_help,
+    "sandbox": measure_sandbox,
     "check": measure_check,
     "watch": measure_watch,
     "class": measure_class,

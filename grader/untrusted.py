@@ -9,15 +9,22 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.box import boxed, sandbox_exec
 from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
+from grader.memory import LIMIT, MemoryWatch
 from grader.outcomes import KitError
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ def _environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": os.devnull,
         "MPLBACKEND": "Agg",
+        "TORCHINDUCTOR_CACHE_DIR": "/",  # torch's settings of determinism import a module that makes its folder
         "CUDA_VISIBLE_DEVICES": "",
         "KMP_INIT_AT_FORK": "FALSE",
     }
@@ -50,11 +58,14 @@ class ForkServer:
         self._process = process
         self._isolation = isolation
         self._ready = process is None
+        self._listening: Path | None = None  # the folder of the socket by which a boxed program will connect
         self._clones: dict[frozenset[str], ForkServer] = {}
 
     @classmethod
     def start(cls, isolation: Isolation) -> ForkServer:
         """Start the program and return at once: it imports torch while the caller does, too."""
+        if isolation.box:
+            return cls._start_boxed(isolation)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
@@ -67,10 +78,50 @@ class ForkServer:
             )
         return cls(ours, process, isolation)
 
+    @classmethod
+    def _start_boxed(cls, isolation: Isolation) -> ForkServer:
+        folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        try:
+            arguments = ["zygote", level_here(replace(isolation, box=""))]
+            command = boxed(isolation.box, arguments, folder, _environment())
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            listener.bind(str(folder / "control"))
+            listener.listen(1)
+            process = subprocess.Popen(
+                command, env=_environment(), cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        started = cls(listener, process, isolation)
+        started._listening = folder
+        return started
+
+    def _meet(self, folder: Path) -> None:
+        """Take the boxed program's call, and nobody else's after it."""
+        assert self._process is not None
+        listener = self._control
+        listener.settimeout(0.2)
+        deadline = time.monotonic() + READY_SECONDS
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    self._control, _ = listener.accept()
+                    return
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    kind = self._isolation.box.partition(":")[0]
+                    raise KitError(f"the program that workers come from did not start in its box ({kind})")
+        finally:
+            listener.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
     def wait(self) -> None:
         """Return when the program is ready to fork workers."""
         if self._ready:
             return
+        if self._listening is not None:
+            folder, self._listening = self._listening, None
+            self._meet(folder)
         self._control.settimeout(READY_SECONDS)
         try:
             data = self._control.recv(4096)
@@ -116,13 +167,18 @@ class ForkServer:
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
-        return greet(transport, limits, budget)
+        worker = greet(transport, limits, budget)
+        if self._isolation.box:
+            worker.layers.insert(0, f"box: {self._isolation.box.partition(':')[0]}")
+        return worker
 
     def close(self) -> None:
         """End the untrusted parent (and with it every worker)."""
         for clone in self._clones.values():
             clone.close()
         self._control.close()
+        if self._listening is not None:
+            shutil.rmtree(self._listening, ignore_errors=True)
         if self._process is not None:
             try:
                 self._process.wait(5)
@@ -193,27 +249,38 @@ def probe(isolation: Isolation) -> list[str]:
 class SpawnServer:
     """Workers that are programs of their own, each importing torch: for macOS and Windows.
 
-    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds.
+    One worker serves a whole submission and is reset between tasks, since a fresh one costs seconds. Others
+    are kept ready: they import torch while one works.
     """
 
     def __init__(self, cpu_seconds: int, isolation: Isolation):
         self._cpu_seconds = cpu_seconds
         self._isolation = isolation
-        self._spare = self._spawn()
+        self._level = level_here(isolation)
+        self._prefix = sandbox_exec() if sys.platform == "darwin" else []
+        self._spares = deque(self._spawn() for _ in range(2 if (os.cpu_count() or 1) >= 4 else 1))
 
     def worker(self, limits: Limits, budget: Budget, output: bytearray) -> Worker:
-        process, channel = self._spare
-        self._spare = self._spawn()  # gets ready while this one is used
+        process, channel = self._spares.popleft()
+        self._spares.append(self._spawn())
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
         assert process.stdout is not None
-        transport = SocketTransport(channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process))
-        return greet(transport, limits, budget)
+        watch: MemoryWatch | None = None
+        transport = SocketTransport(
+            channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process, watch)
+        )
+        worker = greet(transport, limits, budget)
+        if self._prefix:
+            worker.layers.insert(0, "box: sandbox-exec")
+        watch = MemoryWatch(process.pid)
+        worker.layers.append("memory watch")
+        return worker
 
     def close(self) -> None:
-        process, channel = self._spare
-        channel.close()
-        _stop(process)
+        for process, channel in self._spares:
+            channel.close()
+            _stop(process)
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
@@ -221,7 +288,7 @@ class SpawnServer:
         with theirs:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-I", str(BOOT), "spawned", level_here(self._isolation),
+                    *self._prefix, sys.executable, "-I", str(BOOT), "spawned", self._level,
                     "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
@@ -240,8 +307,10 @@ class SpawnServer:
         return process, ours
 
 
-def _stop(process: subprocess.Popen[bytes]) -> str:
+def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) -> str:
     """Kill a spawned worker and its session; how it had died, "" where we ended it."""
+    if watch is not None:
+        watch.stop()
     code = process.poll()
     if code is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -253,6 +322,8 @@ def _stop(process: subprocess.Popen[bytes]) -> str:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
+    if watch is not None and watch.exceeded:
+        return f": it used more than {LIMIT >> 30} GiB of memory beyond what it had at the start"
     return f" with exit status {code}" if code else ""
 
 

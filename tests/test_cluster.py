@@ -175,6 +175,7 @@ def by_whom(out: Path, name: str) -> set[str]:
 # -- what is examined
 
 
+@pytest.mark.slow
 def test_three_workers_give_the_records_of_a_local_run(three: Dask, tmp_path: Path) -> None:
     folder = class_of(tmp_path, **many("sleep 0.3", 18), zoe="ok")
     (folder / "broken.zip").write_bytes(b"PK")

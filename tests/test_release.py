@@ -274,7 +274,7 @@ def test_kit_holds_what_a_student_needs_and_nothing_else(contents: dict[str, byt
     grader = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "grader").rglob("*")
-        if path.suffix in (".py", ".j2") and "instructor" not in path.parts
+        if path.suffix in (".py", ".j2", ".bpf") and "instructor" not in path.parts
     }
     assert {path for path in grader if path.startswith("grader/checks/public/")}
     assert set(contents) == {

@@ -1,11 +1,13 @@
 """The wall: no submission changes another check's outcome, nor its own for the better."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, changed, checks_of, earned, isolated, solution_files, with_body
+from conftest import QUICK, ROOT, changed, checks_of, earned, isolated, solution_files, with_body
 
 from grader.assignment import TASKS
 from grader.examine import examine
@@ -408,3 +410,16 @@ def test_what_a_task_imports_is_told_for_it_alone() -> None:
     assert set(report.loaded["relu"]) == {"__init__.py", "layers.py"}
     assert set(report.loaded["LeNet5"]) == {"__init__.py", "layers.py", "lenet.py"}
     assert set(report.loaded["Invert"]) == {"__init__.py", "transforms.py"}
+
+
+def test_determinism_is_asked_for_in_no_time_and_compiling_still_gets_the_compiler() -> None:
+    code = (
+        "import sys\nfrom grader.worker.torch_setup import import_torch\ntorch = import_torch()\n"
+        "torch.use_deterministic_algorithms(True)\n"
+        "assert torch.are_deterministic_algorithms_enabled()\n"
+        "assert not hasattr(sys.modules['torch._inductor'], '__file__')\n"
+        "import torch._inductor.utils\n"
+        "assert torch._inductor.config.deterministic and torch._inductor.config.__file__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

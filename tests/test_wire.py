@@ -62,6 +62,11 @@ def test_permuted_tensors_come_back_permuted(order: tuple[int, ...]) -> None:
     assert back.stride() == tensor.stride()
 
 
+@pytest.mark.parametrize(("value", "sent"), [("a\ud800b", "a?b"), ({"\udfff": 1}, {"?": 1})])
+def test_half_surrogates_are_replaced(value: object, sent: object) -> None:
+    assert roundtrip(value) == sent
+
+
 def test_other_views_come_back_dense() -> None:
     tensor = torch.arange(12.0).reshape(3, 4)[:, ::2]
     assert torch.equal(roundtrip(tensor), tensor)
@@ -102,6 +107,18 @@ HOSTILE = {
     "a dict without values": {"type": "dict", "keys": ["a"], "items": []},
     "bytes outside": {"type": "bytes", "offset": 0, "length": 2**40},
     "the wrong type of a field": {"type": "tensor", "dtype": 3, "shape": "x", "offset": 0},
+    "one piece as many tensors": {
+        "type": "list",
+        "items": [{"type": "tensor", "dtype": "int8", "shape": [8], "offset": 0}] * 2,
+    },
+    "one piece as bytes and as a tensor": {
+        "type": "dict",
+        "keys": ["a", "b"],
+        "items": [
+            {"type": "bytes", "offset": 0, "length": 8},
+            {"type": "tensor", "dtype": "int8", "shape": [1], "offset": 7},
+        ],
+    },
 }
 
 

@@ -41,7 +41,7 @@ TERMINAL = {
 PAGES = {
     "similar": Page(("grade similar class --out similar",), "similar/similar.html", 640, "#pair-1"),
     "report": Page(("grade all examples/class --out results", "grade report results"), "results/report.html"),
-    "show": Page(("grade show conv2d --submission solutions --out show.png",), "show.png"),
+    "show": Page(("grade show conv2d --submission examples/class/dan --out show.png",), "show.png"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Starts an untrusted program: `python -I boot.py zygote LEVEL FD` or `... spawned LEVEL FD SECONDS`.
+"""Starts an untrusted program: `python -I boot.py zygote LEVEL CONTROL` or `... spawned LEVEL FD SECONDS`.
 
 `python -I boot.py probe LEVEL` takes the layers of a level on, says which hold, and ends.
 
@@ -46,7 +46,7 @@ if __name__ == "__main__":
         case "zygote", level, control:
             from grader.worker import zygote
 
-            zygote.main(int(control), level)
+            zygote.main(zygote.control_socket(control), level)
         case "spawned", level, channel, seconds:
             from grader.worker import spawned
 

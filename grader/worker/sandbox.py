@@ -80,6 +80,8 @@ def prepare(level: str) -> Plan:
 
 def enter(plan: Plan, channel: int, output: int, cpu_seconds: int) -> list[str]:
     """Apply every layer to this process; `channel` and `output` are the descriptors that it keeps."""
+    if plan.program is not None and len(os.listdir("/proc/self/task")) > 1:
+        raise LayerMissing("seccomp", "the process has other threads, which it would not hold")
     order: list[tuple[str, Callable[[], None]]] = []
     if sys.platform != "win32":
         order.append(("session", _session))

@@ -147,7 +147,8 @@ class Server:
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         torch.autograd.set_detect_anomaly(False)
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():  # switching them imports torch's compiler
+            torch.use_deterministic_algorithms(False)
         torch.set_num_threads(1)
         linecache.clearcache()
 
@@ -174,7 +175,7 @@ class Server:
         kind = type(value)
         module = str(kind.__module__)
         prefix = "" if module in ("builtins", "__main__") or module.startswith(PACKAGE) else f"{module}."
-        return wire.Handle(id_, f"{prefix}{kind.__qualname__}"[:200])
+        return wire.Handle(id_, _sendable(f"{prefix}{kind.__qualname__}"[:200]))
 
     def _resolve(self, value: wire.Handle | wire.Attribute | wire.Odd) -> Any:
         match value:
@@ -254,7 +255,8 @@ def _reseed() -> None:
 
 
 def _line(file: str, line: int, function: str) -> wire.Frame:
-    return wire.Frame(file[:200], line, function[:100], linecache.getline(file, line).strip()[:300])
+    text = linecache.getline(file, line).strip()
+    return wire.Frame(_sendable(file[:200]), line, _sendable(function[:100]), _sendable(text[:300]))
 
 
 def _raised(error: BaseException) -> wire.Raised:
@@ -270,7 +272,7 @@ def _raised(error: BaseException) -> wire.Raised:
     if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(f"{PACKAGE}/"):
         frames.append(_line(error.filename, error.lineno or 0, ""))
     try:
-        text = str(error.msg if isinstance(error, SyntaxError) else error)[:_MAX_TEXT]
+        text = _sendable(str(error.msg if isinstance(error, SyntaxError) else error)[:_MAX_TEXT])
     except BaseException:  # an exception with a broken __str__
         text = ""
     kind = "error"
@@ -284,7 +286,12 @@ def _raised(error: BaseException) -> wire.Raised:
         kind = "forbidden"
     elif isinstance(error, PermissionError):
         kind = "refused"
-    return wire.Raised(kind, str(type(error).__name__)[:200], text, frames[-_MAX_FRAMES:])
+    return wire.Raised(kind, _sendable(str(type(error).__name__)[:200]), text, frames[-_MAX_FRAMES:])
+
+
+def _sendable(text: str) -> str:
+    """The text with half surrogates, which no encoding has, replaced."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def serve(channel: socket.socket, layers: list[str]) -> None:

@@ -1,8 +1,9 @@
 """Import torch without what neither checks nor homework need.
 
 The first optimizer step of a process imports `torch._dynamo`, 800 modules and seconds of work, only
-to mark a graph break for a compiler that is not running. A stand-in answers that call; whoever really
-compiles (any other attribute) gets the real module.
+to mark a graph break for a compiler that is not running; `torch.use_deterministic_algorithms` imports as
+much of `torch._inductor` to tell it. Stand-ins answer that; whoever really compiles (any other attribute)
+gets the real modules.
 """
 
 import functools
@@ -12,8 +13,24 @@ from types import ModuleType
 from typing import Any
 
 
-class _DynamoWhenNeeded(ModuleType):
-    """`torch._dynamo` until something asks it for more than a graph break."""
+class _WhenNeeded(ModuleType):
+    """A module of torch's compiler, until something asks it for more than it has."""
+
+    def __getattr__(self, name: str) -> Any:
+        # `__path__` is asked for where a submodule is imported; other such names by `inspect` and its like
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            self.make_way()
+        return getattr(importlib.import_module(self.__name__), name)
+
+    def make_way(self) -> None:
+        """Leave the place to the real module."""
+        del sys.modules[self.__name__]
+
+
+class _Dynamo(_WhenNeeded):
+    """`torch._dynamo`."""
 
     @staticmethod
     def graph_break(*args: Any, **kwargs: Any) -> None:
@@ -24,13 +41,21 @@ class _DynamoWhenNeeded(ModuleType):
         """Nothing is being compiled, so a function that opts out stays as it is."""
         return (lambda function: function) if fn is None else fn
 
-    def __getattr__(self, name: str) -> Any:
-        # `__path__` is asked for where a submodule is imported; other such names by `inspect` and its like
-        if name.startswith("__") and name != "__path__":
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
+
+class _Inductor(_WhenNeeded):
+    """`torch._inductor`, whose `config` hears of `torch.use_deterministic_algorithms`."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.config = ModuleType(f"{name}.config")
+        self.config.deterministic = False  # type: ignore[attr-defined]
+        sys.modules[self.config.__name__] = self.config
+
+    def make_way(self) -> None:
+        super().make_way()
+        del sys.modules[self.config.__name__]
+        real: Any = importlib.import_module(self.config.__name__)
+        real.deterministic = self.config.deterministic
 
 
 def load_without_workers() -> None:
@@ -48,12 +73,13 @@ def load_without_workers() -> None:
 
 
 def import_torch() -> ModuleType:
-    """`torch` on one thread, with `torch._dynamo` imported only when it is really used."""
+    """`torch` on one thread, with its compiler imported only when it is really used."""
     import torch
 
-    if "torch._dynamo" not in sys.modules:
-        stand_in = _DynamoWhenNeeded("torch._dynamo")
-        sys.modules["torch._dynamo"] = stand_in
-        torch._dynamo = stand_in  # type: ignore[assignment]
+    for part, stand_in in (("_dynamo", _Dynamo), ("_inductor", _Inductor)):
+        name = f"torch.{part}"
+        if name not in sys.modules:
+            sys.modules[name] = stand_in(name)
+            setattr(torch, part, sys.modules[name])
     torch.set_num_threads(1)
     return torch

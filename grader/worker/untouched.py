@@ -2,7 +2,7 @@
 
 A fresh worker costs more than most tasks. So a worker goes on where nothing is left of the last task:
 names of torch, Python and NumPy stand for what they stood for, torch's settings are the ordinary ones,
-paths, streams and filters are as they were, no thread and no process is running, and neither much memory
+paths, streams and filters are as they were, no thread, no process and no timer is running, and neither much memory
 nor much time was used. For another task of the same module, the submission's modules must be as their
 import left them, and hold nothing in which a call could leave something; for a task of another module they
 are imported anew. In doubt the answer is no. It is the worker's own answer: a student who forges it spoils
@@ -16,6 +16,7 @@ import math
 import operator
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -100,6 +101,7 @@ class Untouched:
             and _ordinary_settings()
             and threading.active_count() == 1
             and _no_children()
+            and _no_timer()
             and time.process_time() - self._seconds < MOST_SECONDS
             and _memory() - self._memory < MOST_GROWTH
         )
@@ -155,6 +157,14 @@ def _ordinary_settings() -> bool:
         and torch.get_float32_matmul_precision() == "highest"
         and not torch.nn.modules.module._has_any_global_hook()
         and torch.get_num_threads() == 1
+    )
+
+
+def _no_timer() -> bool:
+    """Is no signal to come, as from `signal.alarm`?"""
+    return sys.platform == "win32" or not any(
+        signal.getitimer(timer)[0]
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
     )
 
 

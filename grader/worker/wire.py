@@ -205,6 +205,11 @@ _answers = msgspec.json.Decoder(Answer)
 # -- plain values to wire values and back -----------------------------------------------------------
 
 
+def _sendable(text: str) -> str:
+    """The text, not too long, and with half surrogates, which no encoding has, replaced."""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
+
+
 class Packer:
     """Collects the payload of one frame while values are packed.
 
@@ -242,13 +247,14 @@ class Packer:
             number = int(value)
             return number if abs(number) < 2**63 else Odd("int", f"of {number.bit_length()} bits")
         if isinstance(value, str):
-            return str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()
+            return _sendable(str(value))
         if type(value) is list:
             return List([self.pack(item, depth + 1) for item in value])
         if isinstance(value, tuple):
             return Tuple([self.pack(item, depth + 1) for item in value])
         if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
-            return Dict(list(value), [self.pack(item, depth + 1) for item in value.values()])
+            keys = [_sendable(key) if type(key) is str else key for key in value]
+            return Dict(keys, [self.pack(item, depth + 1) for item in value.values()])
         if self._hold is None:
             raise ValueError(f"a {type(value).__name__} cannot be sent")
         return self._hold(value)
@@ -284,36 +290,58 @@ class Packer:
         return TensorData(name, list(plain.shape), self._append(data), tensor.requires_grad, order)
 
 
-def unpack(value: Value, payload: memoryview, resolve: Any, depth: int = 0) -> Any:
+class _Payload:
+    """The bytes that a value's tensors lie in. Each is given out once: many views of one piece, as copies,
+    would be any amount of memory."""
+
+    def __init__(self, data: memoryview):
+        self._data = data
+        self._left = len(data)
+
+    def take(self, offset: int, length: int) -> memoryview:
+        """A piece of the payload; raises `Malformed` where it is not inside, or was given out before."""
+        if offset < 0 or length < 0 or offset + length > len(self._data):
+            raise Malformed("a tensor or bytes outside the payload")
+        self._left -= length
+        if self._left < 0:
+            raise Malformed("tensors that overlap in the payload")
+        return self._data[offset : offset + length]
+
+
+def unpack(value: Value, payload: memoryview, resolve: Any) -> Any:
     """The plain value of a wire value; `resolve` turns a `Handle`, `Attribute` or `Odd` into an object."""
+    return _unpack(value, _Payload(payload), resolve, 0)
+
+
+def _unpack(value: Value, payload: _Payload, resolve: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     match value:
         case TensorData():
-            return unpack_tensor(value, payload)
+            return _unpack_tensor(value, payload)
         case NonFinite(text=text):
             if text not in ("nan", "inf", "-inf"):
                 raise Malformed("not a float")
             return float(text)
         case List(items=items):
-            return [unpack(item, payload, resolve, depth + 1) for item in items]
+            return [_unpack(item, payload, resolve, depth + 1) for item in items]
         case Tuple(items=items):
-            return tuple(unpack(item, payload, resolve, depth + 1) for item in items)
+            return tuple(_unpack(item, payload, resolve, depth + 1) for item in items)
         case Dict(keys=keys, items=items):
             if len(keys) != len(items):
                 raise Malformed("a dict with as many keys as values was expected")
-            return dict(zip(keys, (unpack(item, payload, resolve, depth + 1) for item in items), strict=True))
+            return dict(
+                zip(keys, (_unpack(item, payload, resolve, depth + 1) for item in items), strict=True)
+            )
         case Bytes(offset=offset, length=length):
-            if offset < 0 or length < 0 or offset + length > len(payload):
-                raise Malformed("bytes outside the payload")
-            return bytes(payload[offset : offset + length])
+            return bytes(payload.take(offset, length))
         case Handle() | Attribute() | Odd():
             return resolve(value)
         case _:
             return value
 
 
-def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
+def _unpack_tensor(value: TensorData, payload: _Payload) -> Tensor:
     """A fresh tensor from its bytes; raises `Malformed` where they are not inside the payload."""
     dtype = DTYPES.get(value.dtype)
     if dtype is None:
@@ -321,16 +349,14 @@ def unpack_tensor(value: TensorData, payload: memoryview) -> Tensor:
     if len(value.shape) > MAX_DIMENSIONS or not all(map(_SIZES.__contains__, value.shape)):
         raise Malformed("impossible shape")
     count = math.prod(value.shape)
-    length = count * dtype.itemsize
-    if value.offset < 0 or value.offset + length > len(payload):
-        raise Malformed("a tensor outside the payload")
+    piece = payload.take(value.offset, count * dtype.itemsize)
     if value.order and sorted(value.order) != list(range(len(value.shape))):
         raise Malformed("not an order of dimensions")
     if count == 0:
         tensor = torch.empty(value.shape, dtype=dtype)
         return tensor.permute(value.order) if value.order else tensor
     # copied, so that it is aligned and nothing else can reach its memory
-    data = bytearray(payload[value.offset : value.offset + length])
+    data = bytearray(piece)
     if dtype is torch.bool and max(data) > 1:
         raise Malformed("a bool that is neither 0 nor 1")
     tensor = torch.frombuffer(data, dtype=dtype).view(value.shape)

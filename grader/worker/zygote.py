@@ -16,30 +16,28 @@ One message a packet (SOCK_SEQPACKET). The process ends when the control socket 
 import array
 import ctypes
 import gc
-import importlib
 import json
 import os
 import signal
 import socket
-import tempfile
 from pathlib import Path
 
 from grader.worker import preload, sandbox, server, untouched
-from grader.worker.torch_setup import import_torch, load_without_workers
+from grader.worker.warm_up import warm_up
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 
 
-def main(control_fd: int, level: str) -> None:
+def main(control: socket.socket, level: str) -> None:
     """Warm up, say so on the control socket, then obey it; `level` is that of the children's isolation."""
-    control = socket.socket(fileno=control_fd)
     try:
         plan = sandbox.prepare(level)
     except sandbox.LayerMissing as missing:
         control.send(json.dumps({"missing": str(missing)}).encode())
         os._exit(1)
-    _warm_up(sealed=level == "B")
+    warm_up(sealed=level == "B")
+    _share()
     try:
         control.send(b'{"ready": true}')
         _obey(control, plan)
@@ -50,41 +48,13 @@ def main(control_fd: int, level: str) -> None:
         os._exit(0)
 
 
-def _warm_up(sealed: bool) -> None:
-    """Do once what every child would do at its first call: lazy imports and first uses of kernels."""
-    torch = import_torch()
-    load_without_workers()
-    from torch.utils.data import DataLoader, TensorDataset
-
-    functional = torch.nn.functional
-    images, weight = torch.ones(2, 1, 6, 6), torch.ones(2, 1, 3, 3)
-    functional.conv2d(images, weight)
-    functional.max_pool2d(images, 2)
-    windows = images.unfold(2, 3, 1).unfold(3, 3, 1)
-    torch.einsum("nchwuv,ocuv->nohw", windows, weight)
-    functional.unfold(images, 3).transpose(1, 2) @ weight.flatten(1).T
-    functional.cross_entropy(torch.ones(2, 3), torch.zeros(2, dtype=torch.int64))
-    torch.logsumexp(torch.ones(2, 3), 1)
-    net = torch.nn.Linear(3, 2)
-    for make in (torch.optim.Adam, torch.optim.SGD):
-        used = make(net.parameters(), lr=0.1)
-        used.zero_grad()
-        if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
-            # with a GPU in sight, a process that is forked after a backward pass cannot use autograd
-            functional.cross_entropy(net(torch.ones(2, 3)), torch.zeros(2, dtype=torch.int64)).backward()
-            used.step()
-    for _ in DataLoader(TensorDataset(torch.ones(2, 3)), batch_size=2, shuffle=True):
-        break
-    for module in (
-        "torch.nested._internal.nested_tensor",
-        "numpy.random",
-        "encodings.utf_8_sig",
-    ):  # a first backward pass, a reseeding, a submission's text
-        importlib.import_module(module)
-    tempfile.gettempdir()  # found by writing, which children cannot
-    if sealed:
-        preload.small()
-    _share()
+def control_socket(where: str) -> socket.socket:
+    """The control socket: a descriptor's number, or the path of a socket that listens."""
+    if where.isdecimal():
+        return socket.socket(fileno=int(where))
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(where)
+    return control
 
 
 def _share() -> None:

@@ -127,7 +127,9 @@ def publish(folder: CourseFolder) -> None:
         print(f"and {len(done.refused) - _SHOWN} more like these")
     _list("By the policy late work costs points, and nobody knows when these came:", done.time_unknown)
     if done.time_unknown:
-        print("No penalty is taken. Write their times into policy.toml, under [handed_in], and publish again.")
+        print(
+            "No penalty is taken. Write their times into policy.toml, under [handed_in], and publish again."
+        )
     if done.refused or done.without_verdict or done.time_unknown:
         raise typer.Exit(1)
     print(f"Next: grade the answers in formgrader (jupyter lab, in {folder}), then: grade feedback {folder}")

@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import alike
+import class_records
 import cluster
 import course as our_course
 import memory
@@ -37,6 +38,7 @@ from timing import ROUNDS, Times, environ, in_turn, seconds
 from watching import seconds_after_saves
 
 from grader.assignment import TOTAL_POINTS
+from grader.report import Report, decode
 from grader.reproduce.experiments import BATCH_SIZE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +49,7 @@ STUDENTS = range(5)  # of the nbgrader course: right, stub, wrong, right, right
 ZIPS = range(6)  # for otter: these and one more, for three pairs
 CLUSTER_ROUNDS = 3
 LARGE, RECORDS = 400, 500
+REPORTED = 1_500  # records that `grade report` and `grade export` read
 ALIKE = 300  # submissions that `grade similar` compares
 COPIES = ((1, 2), (30, 41))  # of them: whose work is whose, with other names
 BESIDE = 10  # students from submissions to feedback, beside nbgrader
@@ -60,6 +63,14 @@ weight = torch.nn.Parameter(torch.ones(3))
 optimizer = torch.optim.Adam([weight])
 weight.sum().backward()
 optimizer.step()
+"""
+
+_POLICY = """\
+due = 2026-05-01T23:59:00
+zone = "Europe/Berlin"
+late_days = 1
+penalty_per_day = "10%"
+cap = "50%"
 """
 
 
@@ -595,6 +606,66 @@ def measure_similar(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_report(scratch: Path) -> list[Section]:
+    folder = scratch / "class"
+    class_records.write(folder, class_records.reports(_real_reports(scratch), REPORTED))
+    (folder / "policy.toml").write_text(_POLICY, encoding="utf-8")
+    students = [decode(path.read_bytes()).student for path in sorted((folder / "records").glob("*.json"))]
+    sheets = {"canvas": scratch / "canvas.csv", "moodle": scratch / "moodle.csv"}
+    class_records.write_sheets(students, sheets["canvas"], sheets["moodle"])
+    found = in_turn(
+        {
+            "report": lambda: run_grade("report", folder),
+            "csv": lambda: run_grade("export", "csv", folder),
+            "json": lambda: run_grade("export", "json", folder),
+            "canvas": lambda: run_grade("export", "canvas", sheets["canvas"], folder, "--column", "LeNet-5"),
+            "moodle": lambda: run_grade("export", "moodle", sheets["moodle"], folder),
+        }
+    )
+    page = folder / "report.html"
+    size = page.stat().st_size / 1e6
+    opening = json.loads(
+        subprocess.run(
+            [sys.executable, ROOT / "benchmarks" / "opening.py", page],
+            check=True, capture_output=True, text=True,
+        ).stdout
+    )  # fmt: skip
+    exports = ("csv", "json", "canvas", "moodle")
+    return [
+        Section(
+            f"`grade report` and `grade export`, {REPORTED:,} records",
+            "Records mixed of real reports of right, empty and wrong submissions, with messages and pictures, under a"
+            " policy. After one run to warm up; the page in headless Chromium, until it is painted.",
+            ("grade report CLASS", "grade export csv|json|canvas|moodle CLASS", "python benchmarks/opening.py PAGE"),
+            (
+                at_most("`grade report`", found["report"].median, 5, found["report"].text(" s"), " s"),
+                at_most("the page", size, 5, f"{size:.1f} MB", " MB"),
+                at_most("the page opens", opening["open"], 2, f"{opening['open']:.2f} s", " s"),
+                Row("its table is sorted", f"{opening['sort']:.2f} s"),
+                Row("a name is searched", f"{opening['search']:.2f} s"),
+                *(
+                    at_most(f"`grade export {name}`", found[name].median, 1, found[name].text(" s"), " s")
+                    for name in exports
+                ),
+            ),
+        )
+    ]  # fmt: skip
+
+
+def _real_reports(scratch: Path) -> list[Report]:
+    """Reports of a right submission, an empty one and six with mistakes, examined here."""
+    folder, out = scratch / "real", scratch / "real-out"
+    for number, files in enumerate(
+        [samples.right(), samples.stub(), *(samples.wrong(n) for n in range(len(samples.MISTAKES)))]
+    ):
+        student = folder / f"student{number}"
+        student.mkdir(parents=True)
+        for name, text in files.items():
+            (student / name).write_text(text, encoding="utf-8")
+    run_grade("all", folder, "--out", out, "--jobs", str(JOBS))
+    return [decode(path.read_bytes()) for path in sorted((out / "records").glob("*.json"))]
+
+
 def measure_training(scratch: Path) -> list[Section]:
     training.write_mnist(scratch)
     script = str(ROOT / "benchmarks" / "training.py")
@@ -670,6 +741,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "jobs": measure_jobs,
     "course": measure_course,
     "similar": measure_similar,
+    "report": measure_report,
     "cluster": measure_cluster,
     "training": measure_training,
 }

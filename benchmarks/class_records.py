@@ -4,12 +4,14 @@ Each student has an ability; on each task they either have the result of a repor
 of the others, with its own messages, diagnoses and pictures.
 """
 
+import csv
 import datetime
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from grader.assignment import TOTAL_POINTS
 from grader.instructor.records import record_path, write_whole
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report, TaskResult, encode
@@ -60,6 +62,31 @@ def write(folder: Path, made: Iterator[Report]) -> None:
     records.mkdir(parents=True)
     for report in made:
         write_whole(record_path(records, report.student), encode(report))
+
+
+def write_sheets(students: Sequence[str], canvas: Path, moodle: Path) -> None:
+    """Write a gradebook of Canvas and a grading worksheet of Moodle with these students, by their names as ids."""
+    with canvas.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("Student", "ID", "SIS User ID", "SIS Login ID", "Section", "LeNet-5 (7)"))
+        writer.writerow(("    Points Possible", "", "", "", "", float(TOTAL_POINTS)))
+        writer.writerows((name, 10_000 + n, "", name, "ML", "") for n, name in enumerate(students))
+    with moodle.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            (
+                "Identifier",
+                "Full name",
+                "Grade",
+                "Maximum grade",
+                "Grade can be changed",
+                "Last modified (grade)",
+            )
+        )
+        writer.writerows(
+            (f"Participant {10_000 + n}", name, "", float(TOTAL_POINTS), "Yes", "-")
+            for n, name in enumerate(students)
+        )
 
 
 def _task(report: Report, name: str) -> TaskResult:

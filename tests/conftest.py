@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browsers import launched
 
 from grader import examine as examine_module
 from grader.examine import Examiner, close, examine, prepare
@@ -103,6 +105,12 @@ def grade(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for a module's tests."""
+    yield from launched()
 
 
 QUICK = Limits(call=4.0, load=6.0, submission=30.0, cpu=60)

@@ -352,6 +352,43 @@ def test_late_penalties_follow_the_courses_policy(
     assert float(score[1]) == (total + 8 if total else 0)
 
 
+@pytest.mark.parametrize(
+    ("time", "penalty"),
+    [
+        ("2026-05-01 21:00:00 UTC", 0.0),
+        ("2026-05-02 21:00:00 UTC", 0.0),  # the free day
+        ("2026-05-03 21:00:00 UTC", 0.1),
+        ("2026-05-30 21:00:00 UTC", 0.5),  # the cap
+    ],
+)
+def test_penalties_of_policy_toml_come_before_nbgraders(course: Course, time: str, penalty: float) -> None:
+    config = course.config.read_text()
+    course.config.write_text(config.replace('penalty_method = "none"', 'penalty_method = "zero"'))
+    (course.root / "policy.toml").write_text(
+        'due = 2026-05-01T23:59:00\nzone = "Europe/Berlin"\nlate_days = 1\npenalty_per_day = "10%"\ncap = "50%"\n'
+    )
+    hand_in(course, "anna", as_bytes(notebook(a1="mine")))
+    (course.submitted("anna") / "timestamp.txt").write_text(time)
+    record(course, "anna")
+    publish_course(course)
+    give(course, "anna", "a1", 8)
+    course_feedback(course)
+    score = re.search(r"report \(Score: ([\d.]+) / 100.0\)", page(course, "anna"))
+    assert score
+    assert float(score[1]) == pytest.approx(63 * (1 - penalty))
+
+
+def test_a_policy_tells_whose_time_is_unknown_and_takes_nothing(course: Course) -> None:
+    (course.root / "policy.toml").write_text("due = 2026-05-01T00:00:00Z\npenalty_per_day = 2\n")
+    hand_in(course, "anna")
+    record(course, "anna")
+    (course.submitted("anna") / "timestamp.txt").unlink(missing_ok=True)
+    assert publish_course(course).time_unknown == ("anna",)
+    (course.root / "policy.toml").write_text("duet = 1\n")
+    with pytest.raises(CourseError, match=r"policy\.toml, line 1, duet: there is no such setting"):
+        publish_course(course)
+
+
 def test_a_time_that_is_none_is_a_message(course: Course) -> None:
     class_of_three(course)
     (course.submitted("ben") / "timestamp.txt").write_text("yesterday")

@@ -7,7 +7,6 @@ that asks for anything but the course's own server is told that there is none.
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -34,30 +33,8 @@ sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (the dependency group dev)"
 )
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _NO_MATHJAX = "window.MathJax = {Hub: {Config() {}, Queue() {}, Startup: {signal: {Interest() {}}}}}"
 OWNED = "document.title = 'owned'; window.owned = true; alert('owned')"
-
-
-def browser_path() -> str | None:
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
-    with sync_api.sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if Path(path).exists() else None
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium here: install the system's (apt-get install chromium) or playwright's")
-    with sync_api.sync_playwright() as playwright:
-        # as root, which CI often is, Chromium refuses its own sandbox; the pages are the course's own
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class Watched:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from grader.instructor.classes import choose_roster
 from grader.instructor.course.layout import find_course
 from grader.instructor.policy import NAME, Policy, Standing, parse_handed_in, read_policy
 from grader.instructor.records import record_path
-from grader.instructor.roster import Roster, read_roster
-from grader.instructor.rows import Row, row_of, sheet_text
+from grader.instructor.roster import Roster
+from grader.instructor.rows import Row, Status, row_of, sheet_text
 from grader.report import SCHEMA, Report, decode
 from grader.submission import SubmissionError
 
@@ -42,11 +43,17 @@ class Standings:
     policy: Policy | None
     roster: Roster | None
     unread: tuple[str, ...] = ()
+    absent: tuple[Graded, ...] = ()  # on the roster, and nothing handed in: an empty report
+
+    @property
+    def everyone(self) -> tuple[Graded, ...]:
+        """Those with a record and those who handed in nothing, by the student's name."""
+        return tuple(sorted((*self.graded, *self.absent), key=lambda one: one.student))
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Students whom the policy names, and who have no record."""
-        known = {one.student for one in self.graded}
+        """Students whom the policy names, and who are not in the class."""
+        known = {one.student for one in self.everyone}
         return tuple(sorted(self.policy.named - known)) if self.policy else ()
 
     def find(self, student: str) -> Graded | None:
@@ -58,7 +65,7 @@ def read_standings(
 ) -> Standings:
     """The class in `folder`: where `grade all` wrote its records, or a course.
 
-    policy_file, roster_file: None for policy.toml beside the records and roster.csv of the course, where they are.
+    policy_file, roster_file: None for policy.toml and roster.csv of the course, or beside the records, where they are.
     Raises `SubmissionError` where there are no records, or policy or roster cannot be read.
     """
     course = find_course(folder)
@@ -74,9 +81,7 @@ def read_standings(
     if policy_file is None and (home / NAME).is_file():
         policy_file = home / NAME
     policy = read_policy(policy_file) if policy_file is not None else None
-    if roster_file is None and course is not None and course.roster.is_file():
-        roster_file = course.roster
-    roster = read_roster(roster_file) if roster_file is not None else None
+    roster = choose_roster(course.root if course else results, results, roster_file)
     reports, unread = _read(records, _in_grades(results / "grades.csv"))
     if not reports:
         raise SubmissionError(f"There is no whole record in {records}. Grade again: grade all SUBMISSIONS")
@@ -86,8 +91,18 @@ def read_standings(
         row = row_of(report.student, report)
         standing = rules.standing(report.student, row.points, parse_handed_in(report.handed_in))
         graded.append(Graded(report, row, standing))
+    there = {report.student for report in reports}
+    absent = [
+        Graded(
+            Report(person.id, "", "", ()),
+            Row(person.id, {}, Status.ABSENT),
+            rules.standing(person.id, {}, None),
+        )
+        for person in roster.people
+        if person.id not in there
+    ]
     return Standings(
-        results, tuple(graded), policy, roster if roster and roster.people else None, tuple(unread)
+        results, tuple(graded), policy, roster if roster.people else None, tuple(unread), tuple(absent)
     )
 
 

@@ -109,8 +109,8 @@ def collect(
 def publish(folder: CourseFolder) -> None:
     """Write the records' scores to gradebook.db, and each student's notebook to autograded/. Grades nothing.
 
-    Exit status: 0 when every submission was published with all its scores, 1 when one was not, 2 for a wrong
-    command.
+    Exit status: 0 when every submission was published with all its scores, 1 when one was not or its
+    lateness is unknown, 2 for a wrong command.
     """
     with _course_messages():
         from grader.instructor.course.layout import course_in
@@ -125,7 +125,12 @@ def publish(folder: CourseFolder) -> None:
         _tell(refused.student, f"not published: {refused.why}")
     if len(done.refused) > _SHOWN:
         print(f"and {len(done.refused) - _SHOWN} more like these")
-    if done.refused or done.without_verdict:
+    _list("By the policy late work costs points, and nobody knows when these came:", done.time_unknown)
+    if done.time_unknown:
+        print(
+            "No penalty is taken. Write their times into policy.toml, under [handed_in], and publish again."
+        )
+    if done.refused or done.without_verdict or done.time_unknown:
         raise typer.Exit(1)
     print(f"Next: grade the answers in formgrader (jupyter lab, in {folder}), then: grade feedback {folder}")
 

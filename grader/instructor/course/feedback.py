@@ -26,7 +26,7 @@ from grader.instructor.course import CourseError
 from grader.instructor.course.collect import choose_notebook
 from grader.instructor.course.driver import api, load_config, quiet, succeed
 from grader.instructor.course.entries import Entry, Refused
-from grader.instructor.course.gradebook import LatePenalty, open_gradebook, renew_late_penalties
+from grader.instructor.course.gradebook import late_penalty, open_gradebook, renew_late_penalties
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
 from grader.instructor.course.publish import Published, database_url, publish
@@ -57,7 +57,7 @@ def course_feedback(course: Course) -> Feedback:
     with quiet():
         course_id = str(config.CourseDirectory.get("course_id", ""))
         with open_gradebook(database_url(course, config), course_id) as gradebook:
-            renew_late_penalties(gradebook, LatePenalty(config))
+            renew_late_penalties(gradebook, late_penalty(course, config))
         _generate(course, students)
     pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
     if missing := [student for student, page in pages.items() if not page.is_file()]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grader.instructor import policy
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import Answer
 from grader.instructor.course.driver import need_nbgrader, quiet, scripts_on_path
-from grader.instructor.course.layout import ASSIGNMENT, NOTEBOOK
+from grader.instructor.course.layout import ASSIGNMENT, NOTEBOOK, Course
 
 NO_RESPONSE = "No response."  # nbgrader's own words
 
@@ -83,7 +84,9 @@ def require_assignment(gradebook: Any) -> None:
         ) from None
 
 
-def save_scores(gradebook: Any, scores: Scores, late_penalty: "LatePenalty | None" = None) -> None:
+def save_scores(
+    gradebook: Any, scores: Scores, late_penalty: "LatePenalty | PolicyPenalty | None" = None
+) -> None:
     """Write one submission's scores; makes student and submission where they are new."""
     from nbgrader.api import Comment, Grade, MissingEntry, Student, SubmittedNotebook
 
@@ -107,9 +110,7 @@ def save_scores(gradebook: Any, scores: Scores, late_penalty: "LatePenalty | Non
     if late_penalty is not None:
         database.expire(notebook)  # its score is computed from the grades
         found = database.get(SubmittedNotebook, notebook.id)
-        found.late_submission_penalty = late_penalty.of(
-            scores.student, found.score, submission.total_seconds_late
-        )
+        found.late_submission_penalty = late_penalty.of(scores.student, found.score, submission)
     database.commit()
     database.expunge_all()  # of a class, one student is in memory
 
@@ -143,8 +144,44 @@ def _cell_names(gradebook: Any) -> dict[str, str]:
     return gradebook.grade_cell_names
 
 
+def late_penalty(course: Course, config: Any) -> "LatePenalty | PolicyPenalty":
+    """What decides on late work: the course's policy.toml, and where there is none nbgrader's plugin.
+
+    Raises `CourseError` where the policy cannot be read.
+    """
+    path = course.root / policy.NAME
+    if not path.is_file():
+        return LatePenalty(config)
+    try:
+        return PolicyPenalty(policy.read_policy(path))
+    except policy.PolicyError as error:
+        raise CourseError(str(error)) from None
+
+
+class PolicyPenalty:
+    """The course's policy.toml: its due date and extensions, not nbgrader's; a share is one of the whole score.
+
+    unknown: students whose time of handing in is not known though it could cost points, as they were met.
+    """
+
+    def __init__(self, rules: policy.Policy):
+        self._rules = rules
+        self.unknown: set[str] = set()
+
+    def of(self, student: str, score: float, submission: Any) -> float | None:
+        """The points to take off, between 0 and the score; None where none are, or the time is not known."""
+        time = submission.timestamp
+        handed_in = time.replace(tzinfo=datetime.UTC) if time is not None else None
+        days = self._rules.days_late(student, handed_in)
+        if days is None:
+            if self._rules.penalty_per_day.value:
+                self.unknown.add(student)
+            return None
+        return self._rules.deduction(score, days) or None
+
+
 class LatePenalty:
-    """The course's policy: nbgrader's plugin, as the course's configuration names it."""
+    """nbgrader's plugin on late work, as the course's configuration names it."""
 
     def __init__(self, config: Any):
         from nbgrader.preprocessors import AssignLatePenalties
@@ -153,15 +190,16 @@ class LatePenalty:
         preprocessor.init_plugin()
         self._plugin = preprocessor.plugin_inst
 
-    def of(self, student: str, score: float, seconds_late: float) -> float | None:
+    def of(self, student: str, score: float, submission: Any) -> float | None:
         """The points to take off, between 0 and the score; None where it is not late, or late costs nothing."""
+        seconds_late = submission.total_seconds_late
         if seconds_late <= 0:
             return None
         penalty = self._plugin.late_submission_penalty(student, score, seconds_late)
         return None if penalty is None else min(max(float(penalty), 0.0), score)
 
 
-def renew_late_penalties(gradebook: Any, late_penalty: LatePenalty) -> None:
+def renew_late_penalties(gradebook: Any, late_penalty: LatePenalty | PolicyPenalty) -> None:
     """Compute every late penalty anew: points given by hand since change what a share of the score is."""
     from nbgrader.api import MissingEntry
 
@@ -170,9 +208,8 @@ def renew_late_penalties(gradebook: Any, late_penalty: LatePenalty) -> None:
     except MissingEntry:
         return
     for submission in submissions:
-        late = submission.total_seconds_late
-        if late <= 0 and all(n.late_submission_penalty is None for n in submission.notebooks):
-            continue
         for notebook in submission.notebooks:
-            notebook.late_submission_penalty = late_penalty.of(submission.student.id, notebook.score, late)
+            penalty = late_penalty.of(submission.student.id, notebook.score, submission)
+            if notebook.late_submission_penalty != penalty:
+                notebook.late_submission_penalty = penalty
     gradebook.db.commit()

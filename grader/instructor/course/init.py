@@ -39,7 +39,7 @@ c.CourseDirectory.db_url = f"sqlite:///{{ROOT / 'gradebook.db'}}?timeout=60"
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", {collected!r}, {handed_in!r}]
 c.IncludeHeaderFooter.header = str(ROOT / "header.ipynb")
 
-# Late submissions: the due date is the assignment's (formgrader, or grade course init --due). "none" takes nothing
+# Late submissions, where there is no policy.toml beside this file: the due date is the assignment's (formgrader, or grade course init --due). "none" takes nothing
 # off, "zero" everything; for a policy of your own name a plugin:
 # https://nbgrader.readthedocs.io/en/stable/plugins/late-plugin.html
 c.LateSubmissionPlugin.penalty_method = "none"

@@ -21,7 +21,7 @@ from traitlets import Unicode
 
 from grader.instructor.course.driver import quiet
 from grader.instructor.course.entries import Entry, Refused, course_entry, keep_answers, published_answers
-from grader.instructor.course.gradebook import LatePenalty, open_gradebook, save_scores
+from grader.instructor.course.gradebook import late_penalty, open_gradebook, save_scores
 from grader.instructor.course.layout import ASSIGNMENT, NOTEBOOK, Course
 from grader.instructor.course.publish import grade_entry, read_released, scores_of
 
@@ -70,6 +70,6 @@ class SaveRecordedScores(_OfCourse):
         scores = scores_of(entry, graded, published_answers(self.course, entry.student))
         course_id: Any = self.config.CourseDirectory.get("course_id", "")
         with quiet(), open_gradebook(resources["nbgrader"]["db_url"], str(course_id)) as gradebook:
-            save_scores(gradebook, scores, LatePenalty(self.config))
+            save_scores(gradebook, scores, late_penalty(self.course, self.config))
         keep_answers(self.course, entry.student, graded.answers)
         return nb, resources

@@ -27,8 +27,9 @@ from grader.instructor.course.entries import (
     published_answers,
 )
 from grader.instructor.course.gradebook import (
-    LatePenalty,
+    PolicyPenalty,
     Scores,
+    late_penalty,
     open_gradebook,
     require_assignment,
     save_scores,
@@ -51,6 +52,7 @@ class Published:
     to_grade: int  # answers that wait for a person
     without_verdict: tuple[str, ...]
     refused: tuple[Refused, ...]
+    time_unknown: tuple[str, ...] = ()  # whose lateness the policy asks for, and nobody knows
 
 
 # -- one submission -----------------------------------------------------------------------------------
@@ -118,7 +120,7 @@ def publish(
     written = to_grade = 0
     with open_gradebook(url, course_id) as gradebook:
         require_assignment(gradebook)
-        late = LatePenalty(config)
+        late = late_penalty(course, config)
         _write_names(gradebook, roster)
         for entry in entries:
             if isinstance(entry, Refused):
@@ -140,7 +142,8 @@ def publish(
                 without_verdict.append(entry.student)
             on_progress(entry.student)
         to_grade = _waiting(gradebook)
-    return Published(written, to_grade, tuple(without_verdict), tuple(refused))
+    unknown = tuple(sorted(late.unknown)) if isinstance(late, PolicyPenalty) else ()
+    return Published(written, to_grade, tuple(without_verdict), tuple(refused), unknown)
 
 
 def publish_course(course: Course, on_progress: Callable[[str], None] = lambda student: None) -> Published:

@@ -38,7 +38,11 @@ PolicyFile = Annotated[
 ]
 RosterFile = Annotated[
     Path | None,
-    typer.Option("--roster", help="Who is in the class.", show_default="the course's roster.csv, if any"),
+    typer.Option(
+        "--roster",
+        help="Who is in the class.",
+        show_default="the course's, or the one that grade all was given",
+    ),
 ]
 Scale = Annotated[
     bool, typer.Option("--scale", help="Scale the scores to the platform's points, where they differ.")
@@ -78,7 +82,7 @@ def csv_(
 ) -> None:
     """One table of the class: every task, and each step of the policy.
 
-    Exit status: 0 when every student has a final score and is on the roster (where there is one), else 1.
+    Exit status: 0 when everyone who handed in has a final score and is on the roster (where there is one), else 1.
     """
     _table("csv", results, policy, roster, out)
 
@@ -92,7 +96,7 @@ def json_(
 ) -> None:
     """The class as JSON, with every check's outcome.
 
-    Exit status: 0 when every student has a final score and is on the roster (where there is one), else 1.
+    Exit status: 0 when everyone who handed in has a final score and is on the roster (where there is one), else 1.
     """
     _table("json", results, policy, roster, out)
 
@@ -109,7 +113,8 @@ def _table(kind: str, results: Path, policy: Path | None, roster: Path | None, o
         write(path, data)
         without = {one.student: why for one in standings.graded if (why := why_without_score(one))}
         missing = not_on_roster((one.student for one in standings.graded), standings.roster)
-    print(f"{len(standings.graded)} students: {path}")
+    print(f"{len(standings.everyone)} students: {path}")
+    _tell("On the roster, and nothing handed in:", [one.student for one in standings.absent])
     problem = _tell("Without a final score:", without)
     problem |= _tell("On no line of the roster:", missing)
     if _tell_about(standings) or problem:

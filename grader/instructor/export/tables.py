@@ -33,7 +33,7 @@ def csv_bytes(standings: Standings) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")
     policy = _POLICY if standings.policy else ()
     writer.writerow(["student", *(task.name for task in TASKS), "total", *policy, "status"])
-    for one in standings.graded:
+    for one in standings.everyone:
         tasks = [cell(one.row.points.get(task.name)) for task in TASKS]
         steps = [_text(value) for value in _steps(one).values()] if standings.policy else []
         writer.writerow([sheet_text(one.student), *tasks, cell(one.row.total), *steps, one.row.status])
@@ -41,14 +41,14 @@ def csv_bytes(standings: Standings) -> bytes:
 
 
 def json_bytes(standings: Standings) -> bytes:
-    """The class with every check's outcome, as indented JSON; null where there is no verdict or no final score."""
+    """The class with every check's outcome, as JSON; null where there is no verdict or no final score."""
     policy = standings.policy
     content = {
         "possible": {task.name: task.points for task in TASKS},
         "policy": dict(policy.lines()) if policy else None,
-        "students": [_student(one, policy is not None) for one in standings.graded],
+        "students": [_student(one, policy is not None) for one in standings.everyone],
     }
-    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+    return msgspec.json.encode(content) + b"\n"
 
 
 def _student(one: Graded, with_policy: bool) -> dict[str, Any]:

@@ -31,11 +31,11 @@ def report(
 
         standings = read_standings(results, policy, roster)
         secret, lasting = course_key(standings.results) if anonymous else (None, True)
-        names = Names((one.student for one in standings.graded), standings.roster, secret)
+        names = Names((one.student for one in standings.everyone), standings.roster, secret)
         page = render(standings, names, datetime.datetime.now(datetime.UTC))
         path = out or standings.results / ("report-anonymous.html" if anonymous else "report.html")
         write(path, page.encode("utf-8", "replace"))
-    print(f"{len(standings.graded)} students: {path}")
+    print(f"{len(standings.everyone)} students: {path}")
     if not lasting:
         print("The course's secret is not at hand: codes for names are others in each report.")
     if not anonymous:

@@ -55,7 +55,10 @@ class Packer:
         facts = [("Status", str(one.row.status))]
         if report.level:
             facts.append(("Isolation level", report.level))
-        facts.append(("Examined in", f"{report.seconds:.1f} s"))
+        if report.tasks:
+            facts.append(("Examined in", f"{report.seconds:.1f} s"))
+        if report.handed_in and not steps:
+            facts.append(("Handed in", _cut(report.handed_in)))
         results = [self._check(check) for task in report.tasks for check in task.checks]
         return [
             [[self._text(label), self._text(value)] for label, value in (*facts, *steps)],

@@ -154,7 +154,7 @@
     for (const problem of problems) content.push(make("p", data.texts[problem], "odd"));
     const tasks = Map.groupBy(results, (result) => data.checks[result[0]][1]);
     const lost = [...tasks].filter(([, found]) => found.some(([, outcome]) => outcome !== 0));
-    if (!lost.length) content.push(make("h3", "All checks passed"));
+    if (!lost.length) content.push(make("h3", results.length ? "All checks passed" : "Nothing was examined"));
     for (const [task, found] of lost) content.push(...failures(data, task, found));
     if (output) content.push(make("h3", "Printed by the code"), make("pre", data.texts[output]));
     byId("page-body").replaceChildren(...content);

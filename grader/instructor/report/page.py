@@ -18,6 +18,7 @@ from grader.instructor.policy import Lateness, Policy, Standing, show_time
 from grader.instructor.report import statistics
 from grader.instructor.report.anonymous import Names
 from grader.instructor.report.details import Packer, lost_in
+from grader.instructor.rows import Status
 from grader.instructor.standings import Graded, Standings
 from grader.text import clean, points
 
@@ -39,7 +40,8 @@ class Line:
 
 def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
     """The whole page. made: when, shown on it."""
-    graded = sorted(standings.graded, key=lambda one: names.student(one.student).casefold())
+    everyone = sorted(standings.everyone, key=lambda one: names.student(one.student).casefold())
+    graded = [one for one in everyone if one.row.status is not Status.ABSENT]
     policy = standings.policy
     steps = {one.student: policy_lines(one.standing, policy) for one in graded} if policy else {}
     levels = statistics.levels(graded)
@@ -54,7 +56,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
     )
     environment.filters |= {"points": points, "percent": _percent, "words": _words}
     style, script = _part("page.css"), _part("page.js")
-    first_of = {one.student: number for number, one in enumerate(graded)}
+    first_of = {one.student: number for number, one in enumerate(everyone)}
     checks = statistics.checks(graded)
     return environment.get_template("page.html.j2").render(
         style=Markup(style),
@@ -75,9 +77,9 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         poor=[c for c in checks if c.discrimination is not None and c.discrimination < statistics.WEAK],
         limits=[check for check in checks if check.timeouts or check.memory],
         times=statistics.times(graded),
-        lines=[_line(one, names, policy) for one in graded],
-        statuses=sorted({str(one.row.status) for one in graded}),
-        counts=_counts(graded),
+        lines=[_line(one, names, policy) for one in everyone],
+        statuses=sorted({str(one.row.status) for one in everyone}),
+        counts=_counts(everyone),
         policy=policy,
         policy_lines=policy.lines() if policy else [],
         unknown_time=[
@@ -104,7 +106,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         ],
         listed=_LISTED,
         task_names=[task.name for task in TASKS],
-        details=Packer(names).pack(graded, steps),
+        details=Packer(names).pack(everyone, steps),
     )
 
 
@@ -151,7 +153,9 @@ def _line(one: Graded, names: Names, policy: Policy | None) -> Line:
         one.standing.final if policy else None,
         _bars(one),
         lost_in(one),
-        late_text(one.standing) if policy and one.standing.due is not None else "",
+        late_text(one.standing)
+        if policy and one.standing.due is not None and one.row.status is not Status.ABSENT
+        else "",
         str(one.row.status),
     )
 

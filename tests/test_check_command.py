@@ -79,6 +79,7 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("break_it", "text"), BROKEN.values(), ids=BROKEN.keys())
 def test_broken_files_are_explained_and_other_tasks_still_checked(
     grade, folder: Path, break_it, text: str

@@ -563,6 +563,7 @@ def test_an_archive_with_everything_at_once_is_one_row(tmp_path: Path, out: Path
 # -- the command
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_zip_and_a_roster(tmp_path: Path, grade: Callable[..., object]) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:

@@ -192,6 +192,7 @@ def test_three_workers_give_the_records_of_a_local_run(three: Dask, tmp_path: Pa
     assert run(three.address, folder, tmp_path / "out").examined == 1
 
 
+@pytest.mark.slow
 def test_no_more_is_read_ahead_than_twice_what_is_examined_at_once(three: Dask, tmp_path: Path) -> None:
     wait_for(lambda: three.log().count("Registered to") >= 3)
     taken, done, ahead = 0, 0, []
@@ -347,6 +348,7 @@ def test_where_no_scheduler_can_be_asked_it_is_said(
         run(address, class_of(tmp_path, anna="ok"), tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["all", "class"], ["reproduce", "mnist", "--drawn"]])
 def test_without_dask_the_command_says_what_to_install(tmp_path: Path, command: list[str]) -> None:
     class_of(tmp_path, anna="ok")
@@ -443,6 +445,7 @@ def test_programs_end_with_their_worker(start_dask: Callable[..., Dask], tmp_pat
     wait_for(lambda: not Path(f"/proc/{examiner}").exists(), 10)
 
 
+@pytest.mark.slow
 def test_programs_that_nobody_asks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_worker, "IDLE", 0.3)
     ours, theirs = Pipe()

@@ -331,6 +331,7 @@ def test_grade_all_refuses_what_is_not_isolated_and_says_what_to_do(a_class: Pat
     assert not list((tmp_path / "out").glob("records/*"))
 
 
+@pytest.mark.slow
 def test_grade_all_grades_at_a_lower_level_when_told(a_class: Path, tmp_path: Path) -> None:
     done = grade_on(
         "seccomp", "all", a_class, "--out", tmp_path / "out", "--unsafe", "-t", "relu", cwd=tmp_path
@@ -340,6 +341,7 @@ def test_grade_all_grades_at_a_lower_level_when_told(a_class: Path, tmp_path: Pa
     assert isolation_in(tmp_path / "out") == ["D"]
 
 
+@pytest.mark.slow
 def test_grade_all_takes_level_b_unless_a_is_asked_for(a_class: Path, tmp_path: Path) -> None:
     asked = ("all", a_class, "--out", tmp_path / "out", "-t", "relu")
     refused = grade_on("444,445,446", *asked, "--require-isolation", "a", cwd=tmp_path)
@@ -388,6 +390,7 @@ print(report.output, checks_of(report, "relu")[0].outcome)
 """
 
 
+@pytest.mark.slow
 @ordinary
 @pytest.mark.parametrize("without", ["", "landlock"])
 def test_an_ordinary_user_has_the_same_layers(without: str) -> None:
@@ -401,6 +404,7 @@ def test_an_ordinary_user_has_the_same_layers(without: str) -> None:
     assert "user 0" not in done.stdout
 
 
+@pytest.mark.slow
 @ordinary
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a child a user of its own")
 def test_root_gives_each_child_a_user_of_its_own() -> None:
@@ -490,6 +494,7 @@ def test_a_spawned_worker_that_takes_too_much_memory_is_ended(monkeypatch: pytes
     assert report.isolation[-1] == "memory watch"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", SANDBOXED)
 def test_a_spawned_worker_takes_the_same_layers(level: str) -> None:
     with isolated(level, method="spawn"):

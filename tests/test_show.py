@@ -66,6 +66,7 @@ def test_a_stub_shows_only_what_it_should_do(stubs: dict[str, Seen], task: str) 
     assert stubs[task].wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", NAMES)
 def test_the_picture_differs_from_that_of_a_stub(
     solved: dict[str, Seen], stubs: dict[str, Seen], task: str
@@ -106,9 +107,8 @@ def test_an_error_is_told_with_the_students_line() -> None:
     size_of(png(seen))
 
 
-@pytest.mark.parametrize(
-    "odd", [name if name == "NaN" else pytest.param(name, marks=pytest.mark.slow) for name in ODD]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("odd", ODD)
 def test_whatever_comes_back_gives_a_picture(odd: str) -> None:
     """All 15 names return it, or a class that does when it is called."""
     functions = "\n".join(
@@ -147,6 +147,7 @@ def test_without_a_display_the_picture_is_a_file_here(grade, tmp_path: Path) -> 
     size_of((tmp_path / "relu.png").read_bytes())
 
 
+@pytest.mark.slow
 def test_several_pictures_go_into_a_folder(grade, tmp_path: Path) -> None:
     done = grade("show", "relu", "conv2d", "relu", "--submission", SOLUTIONS, "--out", "new/pictures")
     assert done.returncode == 0, done.stderr

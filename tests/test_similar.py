@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -315,34 +316,26 @@ def test_right_versions_in_unlike_styles_do_not_stand_out(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_runs_nothing_and_asks_for_nothing_in_a_browser(tmp_path: Path, scheme: str) -> None:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed (the group dev)"
-    )
-    from test_course_browser import browser_path
-
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium here: install the system's (apt-get install chromium) or playwright's")
+def test_the_page_runs_nothing_and_asks_for_nothing_in_a_browser(
+    tmp_path: Path, browser: Any, scheme: str
+) -> None:
     (tmp_path / "similar.html").write_text(
         made_page(doc(HOSTILE_NAME, HOSTILE), doc("ben", HOSTILE)), encoding="utf-8"
     )
     seen: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
-        page.on("console", lambda message: seen.append(message.text))
-        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: seen.append(request.url))
-        address = (tmp_path / "similar.html").as_uri()
-        page.goto(address)
-        page.keyboard.press("Tab")
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")  # the region of the table, then its first link
-        assert page.url == f"{address}#pair-1"
-        marked = page.evaluate("getComputedStyle(document.querySelector('mark')).backgroundColor")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: seen.append(request.url))
+    address = (tmp_path / "similar.html").as_uri()
+    page.goto(address)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the region of the table, then its first link
+    assert page.url == f"{address}#pair-1"
+    marked = page.evaluate("getComputedStyle(document.querySelector('mark')).backgroundColor")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    page.close()
     assert seen == [address]
     assert marked != "rgba(0, 0, 0, 0)", "the page's own style is not used"
     assert width <= 1200

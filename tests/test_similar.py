@@ -332,7 +332,7 @@ def test_the_page_runs_nothing_and_asks_for_nothing_in_a_browser(
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the region of the table, then its first link
-    assert page.url == f"{address}#pair-1"
+    page.wait_for_url(f"{address}#pair-1")
     marked = page.evaluate("getComputedStyle(document.querySelector('mark')).backgroundColor")
     width = page.evaluate("document.documentElement.scrollWidth")
     page.close()

@@ -54,16 +54,20 @@ def grade(folder: Path, out: Path) -> None:
 
 def stopped(folder: Path, out: Path, seconds: float, number: int) -> None:
     """Run a batch and stop it after so many seconds."""
+    # an interrupt is not for the hooks that Python runs around a fork
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             grade(folder, out)
             status = 0
         except KeyboardInterrupt:
             status = 0
         finally:
             os._exit(status)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     time.sleep(seconds)
     os.kill(child, number)
     _, status = os.waitpid(child, 0)

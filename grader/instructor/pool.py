@@ -147,7 +147,8 @@ class LocalPool:
 
     def _submit(self, item: Work) -> Future[bytes]:
         assert self._executor is not None
-        return self._executor.submit(_examine_here, item)
+        with _interrupts_held():  # this may fork
+            return self._executor.submit(_examine_here, item)
 
     def _start(self, processes: int) -> None:
         if self._executor is not None:
@@ -158,6 +159,19 @@ class LocalPool:
             initializer=_enter,
             initargs=(self._terms,),
         )
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let a Ctrl-C wait: one that comes while Python's own hooks around a fork run would be lost."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _terms: Terms  # of this process, where it is one of the pool

@@ -211,6 +211,7 @@ assert len(batches) == 2
     "Pillow": "import PIL.Image; PIL.Image.new('L', (2, 2)).resize((4, 4))",
     "printing": "import sys; print('x'); print('x', file=sys.stderr)",
     "clocks": "import time; time.sleep(0.001); time.perf_counter(); time.localtime(); time.strftime('%Y')",
+    "the real path of a link": "import os, pathlib; os.path.realpath('/proc/self'); pathlib.Path('/proc/self').resolve()",
     "a signal to itself": "import os, signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN); os.kill(os.getpid(), signal.SIGUSR1)",
     "random numbers of the system": "import os, secrets; os.urandom(8); secrets.token_hex(8)",
     "an optimizer and its schedule": """

@@ -37,6 +37,11 @@ class Example:
     unjudged: tuple[str, ...] = ()
 
 
+def has_example(task: str) -> bool:
+    """Is there a picture of the task? One that an author adds has none at first."""
+    return task in _EXAMPLES
+
+
 def example_of(task: str, reference: Reference) -> Example:
     """The example of `task`; its digits are asked of the reference."""
     return _EXAMPLES[task](reference.wanted("show/digits/inputs", _drawn))
@@ -259,7 +264,8 @@ def _with_negatives(digits: Digits) -> Example:
     images.flatten(1)[:, 0] = (2 * torch.arange(_SHOWN) + 1) / (4 * _SHOWN)  # to tell them apart
 
     def experiment(s: Any) -> dict[str, Any]:
-        result = s.with_negatives(images, labels, s.probes.generator(3))
+        # seeded, too, for whoever does not use the generator
+        result = s.probes.seeded(3, s.with_negatives, images, labels, s.probes.generator(3))
         return {"the pairs": in_order(result), "result": result}
 
     return Example({"images": images, "labels": labels}, experiment, unjudged=("result",))

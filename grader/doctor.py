@@ -114,7 +114,7 @@ def _isolation(isolation: Isolation, offered: Machine) -> Section:
     else:
         lines.append(Line("Landlock, seccomp", "only Linux has them", False))
     if sys.platform == "linux":
-        lines.append(Line("bubblewrap", bubblewrap() or "not installed (only needed for level C)"))
+        lines.append(Line("bubblewrap", f"{bubblewrap() or 'makes a box'} (only needed for level C)"))
     if isolation.without:
         lines.append(Line("left out", f"{', '.join(isolation.without)} (GRADE_WITHOUT)", False))
     worked, how = _try(isolation)

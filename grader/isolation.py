@@ -10,6 +10,7 @@ Everything is probed by system calls that change nothing. Imports no torch.
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -137,5 +138,16 @@ def missing(offered: Machine, wanted: str) -> str:
 
 
 def bubblewrap() -> str | None:
-    """Where `bwrap` is, None where it is not installed."""
-    return shutil.which("bwrap")
+    """Why no box of bubblewrap can be had here, None where one can. Starts a program in one."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "not installed"
+    namespaces = ["--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-pid"]
+    command = [program, *namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    try:
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"fails: {error}"
+    if tried.returncode == 0:
+        return None
+    return f"installed, but makes no box: {tried.stderr.decode(errors='replace').strip()[:200]}"

@@ -11,6 +11,7 @@ import random
 import selectors
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from grader.submission import Submission
 from grader.worker import wire
 
 OUTPUT_KEPT = 64_000  # bytes of a submission's printed output
+PIPES_CAN_BE_WAITED_FOR = sys.platform != "win32"
 _READ = 1 << 18  # bytes
 
 
@@ -261,9 +263,14 @@ class SocketTransport:
         self._selector = selectors.DefaultSelector()
         channel.setblocking(False)
         self._selector.register(channel, selectors.EVENT_READ)
-        if sys.platform != "win32":  # where pipes can be waited for
+        self._reader: threading.Thread | None = None
+        if PIPES_CAN_BE_WAITED_FOR:
             os.set_blocking(output, False)
             self._selector.register(output, selectors.EVENT_READ)
+        else:
+            self._output = None
+            self._reader = threading.Thread(target=self._read_to_the_end, args=(output,), daemon=True)
+            self._reader.start()
 
     def exchange(
         self, pieces: list[bytes | memoryview], request_id: int, deadline: float
@@ -279,6 +286,8 @@ class SocketTransport:
     def end(self) -> str:
         how = self._end()
         self._drain()
+        if self._reader is not None:
+            self._reader.join(1.0)  # what the worker left behind may hold the pipe open
         self._selector.close()
         self._channel.close()
         if self._output is not None:
@@ -316,7 +325,7 @@ class SocketTransport:
                 return self._space[:count]
 
     def _drain(self) -> None:
-        if self._output is None or sys.platform == "win32":
+        if self._output is None:
             return
         for _ in range(64):  # bounded, so that a flood of output cannot hold us here past a deadline
             try:
@@ -327,8 +336,19 @@ class SocketTransport:
                 with contextlib.suppress(KeyError):
                     self._selector.unregister(self._output)
                 return
-            if len(self._keep) < OUTPUT_KEPT:
-                self._keep += data[: OUTPUT_KEPT - len(self._keep)]
+            self._add(data)
+
+    def _read_to_the_end(self, output: int) -> None:
+        """Drain the output in a thread, whose own the descriptor is."""
+        try:
+            while data := os.read(output, 65536):
+                self._add(data)
+        finally:
+            os.close(output)
+
+    def _add(self, data: bytes) -> None:
+        if len(self._keep) < OUTPUT_KEPT:
+            self._keep += data[: OUTPUT_KEPT - len(self._keep)]
 
 
 def greet(transport: SocketTransport, limits: Limits, budget: Budget) -> Worker:

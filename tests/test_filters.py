@@ -33,7 +33,7 @@ NUMBERS = {  # from the kernel's tables: name -> x86_64, aarch64
     "recvmsg": (47, 212), "setpriority": (140, 141), "sched_setscheduler": (144, 119), "kexec_load": (246, 104),
     "init_module": (175, 105), "reboot": (169, 142), "clock_settime": (227, 112), "quotactl": (179, 60),
     "landlock_create_ruleset": (444, 444), "process_madvise": (440, 440), "ioprio_set": (251, 30),
-    "setitimer": (38, 103), "getrandom": (318, 278), "wait4": (61, 260), "statx": (332, 291),
+    "setitimer": (38, 103), "getrandom": (318, 278), "wait4": (61, 260), "statx": (332, 291), "readlinkat": (267, 78),
 }  # fmt: skip
 THREAD = 0x3D0F00  # what glibc asks of clone for a thread
 
@@ -159,6 +159,12 @@ def test_files_are_opened_only_where_landlock_guards_them(
 ) -> None:
     assert asked("sealed", architecture, "openat", (-100, 0, flags)) == REFUSED
     assert asked("reading", architecture, "openat", (-100, 0, flags)) == (ALLOWED if passes else REFUSED)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_links_are_read_only_where_landlock_guards_those_of_proc(architecture: str) -> None:
+    assert asked("sealed", architecture, "readlinkat") == REFUSED
+    assert asked("reading", architecture, "readlinkat") == ALLOWED
 
 
 @each_filter

@@ -211,6 +211,7 @@ assert len(batches) == 2
     "Pillow": "import PIL.Image; PIL.Image.new('L', (2, 2)).resize((4, 4))",
     "printing": "import sys; print('x'); print('x', file=sys.stderr)",
     "clocks": "import time; time.sleep(0.001); time.perf_counter(); time.localtime(); time.strftime('%Y')",
+    "the real path of a link": "import os, pathlib; os.path.realpath('/proc/self'); pathlib.Path('/proc/self').resolve()",
     "a signal to itself": "import os, signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN); os.kill(os.getpid(), signal.SIGUSR1)",
     "random numbers of the system": "import os, secrets; os.urandom(8); secrets.token_hex(8)",
     "an optimizer and its schedule": """
@@ -373,6 +374,27 @@ def test_doctor_says_what_a_kernel_gives(
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (None, "not installed (only needed for level C)"),
+        ("exit 0", "makes a box (only needed for level C)"),
+        ("echo no new namespace >&2; exit 1", "installed, but makes no box: no new namespace"),
+    ],
+)
+def test_doctor_tries_a_box(
+    script: str | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grader.doctor import sections
+
+    if script is not None:
+        (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    lines = [line.found for section in sections() for line in section.lines if line.name == "bubblewrap"]
+    assert words in lines[0]
+
+
 def test_doctor_does_not_import_torch() -> None:
     script = "import sys; from grader.doctor import sections; sections(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
@@ -444,7 +466,7 @@ def test_landlock_has_an_abi_here() -> None:
 
 # -- an outer box
 
-needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
+needs_bubblewrap = pytest.mark.skipif(bool(bubblewrap()), reason=f"bubblewrap: {bubblewrap()}")
 
 
 @needs_bubblewrap
@@ -492,6 +514,19 @@ def test_a_spawned_worker_that_takes_too_much_memory_is_ended(monkeypatch: pytes
     assert checks_of(report, "relu")[0].outcome is Outcome.MEMORY
     assert earned(report)["elu"] == 0.5
     assert report.isolation[-1] == "memory watch"
+
+
+def test_output_is_drained_also_where_pipes_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from grader import remote
+
+    monkeypatch.setattr(remote, "PIPES_CAN_BE_WAITED_FOR", False)
+    with isolated("D", method="spawn"):
+        report = examine(
+            with_body("layers", "relu", "print('x' * 500_000)\nreturn x.clamp(min=0)"),
+            tasks=["relu"], limits=QUICK,
+        )  # fmt: skip
+    assert checks_of(report, "relu")[0].outcome is Outcome.PASSED
+    assert report.output == "x" * remote.OUTPUT_KEPT
 
 
 @pytest.mark.slow

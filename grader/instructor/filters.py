@@ -2,7 +2,7 @@
 
 Needs pyseccomp and the system's libseccomp, which nobody needs who only uses the kit: the filters are
 shipped as BPF programs, one for each architecture and kind, about a kilobyte each. `reading` is for a child
-whose files Landlock guards; `sealed` refuses every open, for kernels without Landlock.
+whose files Landlock guards; `sealed` refuses every open, and to read a link, for kernels without Landlock.
 
 A filter is a list of what is allowed. All else fails with EPERM, which a student's code sees as
 PermissionError; a system call by another ABI (32-bit `int 0x80`, x32) ends the process. What takes a
@@ -21,7 +21,7 @@ _32_BITS = 0xFFFF_FFFF  # of an argument that the kernel takes for an int
 ANY_ARGUMENTS = """
     read readv pread64 preadv write writev pwrite64 close close_range lseek dup dup2 dup3 pipe pipe2 fadvise64
     sendto recvfrom poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2
-    stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd umask
+    stat lstat fstat newfstatat statx access faccessat faccessat2 getdents64 getcwd umask
     mmap munmap mremap mprotect madvise brk
     futex set_robust_list set_tid_address rseq sched_yield exit exit_group wait4 waitid
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pause
@@ -64,6 +64,9 @@ def by_arguments(kind: str) -> Iterator[Rule]:
         yield "sched_getaffinity", ((0, _32_BITS, pid),)
         yield "prlimit64", ((0, _32_BITS, pid), (2, ~0, 0))  # limits are read, not set
     if kind == "reading":
+        # without Landlock, /proc's links tell what other processes of the same user have open
+        yield "readlink", ()
+        yield "readlinkat", ()
         for call, flags in (("open", 1), ("openat", 2)):
             yield call, ((flags, _O_TRUNC, 0),)
             # Landlock refuses to write; before its third ABI it let a file be cut short that is opened to read

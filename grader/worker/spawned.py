@@ -14,9 +14,10 @@ from grader.worker.warm_up import warm_up
 
 def main(channel: socket.socket, cpu_seconds: int, level: str) -> None:
     """Take the sandbox's layers, then answer requests until the channel closes."""
-    warm_up(sealed=level == "B")
     try:
-        layers = sandbox.enter(sandbox.prepare(level), channel.fileno(), 1, cpu_seconds)
+        plan = sandbox.prepare(level)
+        warm_up(sealed=level == "B")
+        layers = sandbox.enter(plan, channel.fileno(), 1, cpu_seconds)
     except sandbox.LayerMissing as missing:
         server.refuse(channel, missing)
     else:

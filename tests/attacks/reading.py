@@ -132,6 +132,15 @@ ATTACKS: list[Attack] = [
             t.each(lambda: t.read(f"/proc/{p}/root{t.SECRET_FILE}"), lambda: t.read(f"/proc/{p}/cwd/secret.txt"),
                    lambda: [os.readlink(f"/proc/{p}/fd/{n}") for n in os.listdir(f"/proc/{p}/fd")] and None)
         """),
+    hostile("others' links in /proc", "to learn who is graded from what others have open", """
+        import os
+        for p in (t.EXAMINER, os.getppid(), t.BYSTANDER):
+            for name in ("exe", "cwd", "root", *(f"fd/{n}" for n in range(64))):
+                try:
+                    t.breach(f"/proc/{p}/{name} is {os.readlink(f'/proc/{p}/{name}')}")
+                except OSError:
+                    pass
+        """),
     hostile("others' memory by /proc", "to read the course's secret from the examiner's heap", """
         import os, re
         def scan(pid):

@@ -22,11 +22,13 @@ import torch
 from torch import Tensor
 
 from grader import compare
+from grader.grid import wrong_grid
 from grader.outcomes import KitError
 from grader.picture import draw_difference
 from grader.proxy import Student
 from grader.reference import Experiment, Reference
 from grader.remote import WorkerFailure
+from grader.report import Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ def check(task: str, points: float, needs: str = "") -> Callable[[Test], Test]:
 class WrongAnswer(Exception):
     """The student's code answered, and the answer is wrong."""
 
-    def __init__(self, message: str, diagnosis: str = "", picture: str = ""):
+    def __init__(self, message: str, diagnosis: str = "", picture: str = "", grid: Grid | None = None):
         super().__init__(message)
         self.message = message
         self.diagnosis = diagnosis
         self.picture = picture
+        self.grid = grid
 
 
 class Draw:
@@ -147,7 +150,8 @@ class Agree:
             if compare.difference(got, mistaken, 10 * compare.RTOL, 10 * compare.ATOL) is None:
                 diagnosis = hint
                 break
-        raise WrongAnswer(self.describe(found.text), diagnosis, draw_difference(got, wanted, rtol, atol))
+        picture, grid = draw_difference(got, wanted, rtol, atol), wrong_grid(got, wanted, rtol, atol)
+        raise WrongAnswer(self.describe(found.text), diagnosis, picture, grid)
 
     def ensure(self, condition: bool, message: str, diagnosis: str = "") -> None:
         """Raise `WrongAnswer` with `message` unless `condition` holds."""

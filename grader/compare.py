@@ -30,7 +30,7 @@ def difference(got: Any, wanted: Any, rtol: float = RTOL, atol: float = ATOL) ->
 
     A number x agrees with the wanted y when |x - y| <= atol + rtol * |y|.
     """
-    for path, left, right in _leaves(got, wanted, ""):
+    for path, left, right in leaves(got, wanted):
         found = right if isinstance(right, Difference) else _leaf(left, right, rtol, atol)
         if found is not None and left is None and not path:
             return _wrong_type(
@@ -44,7 +44,7 @@ def difference(got: Any, wanted: Any, rtol: float = RTOL, atol: float = ATOL) ->
 def excess(got: Any, wanted: Any, rtol: float = RTOL, atol: float = ATOL) -> float:
     """The largest error in units of the tolerance; infinite where they differ in more than values."""
     worst = 0.0
-    for _, left, right in _leaves(got, wanted, ""):
+    for _, left, right in leaves(got, wanted):
         if isinstance(right, Difference):
             return math.inf
         found = _leaf(left, right, rtol, atol)
@@ -58,8 +58,8 @@ def excess(got: Any, wanted: Any, rtol: float = RTOL, atol: float = ATOL) -> flo
     return worst
 
 
-def _leaves(got: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Pairs of leaves; a `Difference` in the third place where the trees differ in form."""
+def leaves(got: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Paths and pairs of leaves; a `Difference` in the third place where the trees differ in form."""
     if isinstance(wanted, dict):
         if not isinstance(got, dict):
             yield path, got, _wrong_type(got, "a dict")
@@ -72,7 +72,7 @@ def _leaves(got: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
             yield path, got, Difference("keys", f"{'; '.join(parts)}. Wanted: {', '.join(map(str, wanted))}")
             return
         for key, value in wanted.items():
-            yield from _leaves(got[key], value, f"{path}.{key}" if path else str(key))
+            yield from leaves(got[key], value, f"{path}.{key}" if path else str(key))
     elif isinstance(wanted, (tuple, list)):
         noun = type(wanted).__name__
         if type(got) is not type(wanted):
@@ -82,7 +82,7 @@ def _leaves(got: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
             yield path, got, Difference("length", f"got {len(got)} values; wanted {len(wanted)}")
             return
         for index, (left, right) in enumerate(zip(got, wanted, strict=True)):
-            yield from _leaves(left, right, f"{path}[{index}]")
+            yield from leaves(left, right, f"{path}[{index}]")
     else:
         yield path, got, wanted
 
@@ -146,7 +146,7 @@ def _tensor(got: Any, wanted: Tensor, rtol: float, atol: float) -> Difference | 
     if wanted.numel() == 0:
         return None
     if not wanted.is_floating_point():
-        wrong = got != wanted
+        wrong = wrong_values(got, wanted)
         return _values(got, wanted, wrong) if bool(wrong.any()) else None
     if torch.equal(got, wanted):  # as mostly; what follows is slower, and by far where they differ
         return None
@@ -160,11 +160,7 @@ def _tensor(got: Any, wanted: Tensor, rtol: float, atol: float) -> Difference | 
         return Difference(
             "nan", f"{share} are NaN or infinite; the first at {list(where)}, wanted {wanted[where]:.6g}"
         )
-    wrong = ~((got - wanted).abs() <= atol + rtol * wanted.abs())
-    # what is NaN or infinite is wanted to be just that (a known mistake may give it)
-    special = ~torch.isfinite(wanted)
-    alike = (got == wanted) | (torch.isnan(got) & torch.isnan(wanted))
-    wrong = torch.where(special, ~alike, wrong)
+    wrong = wrong_values(got, wanted, rtol, atol)
     if not bool(wrong.any()):
         return None
     factor = _factor(got, wanted)
@@ -173,6 +169,18 @@ def _tensor(got: Any, wanted: Tensor, rtol: float, atol: float) -> Difference | 
             "scale", f"every value is {factor:.4g} times the wanted one{_example(got, wanted, wrong)}"
         )
     return _values(got, wanted, wrong)
+
+
+def wrong_values(got: Tensor, wanted: Tensor, rtol: float = RTOL, atol: float = ATOL) -> Tensor:
+    """Where two tensors of one shape differ by more than the tolerance: bool, of that shape."""
+    if not wanted.is_floating_point():
+        return got != wanted
+    got, wanted = got.double(), wanted.double()
+    wrong = ~((got - wanted).abs() <= atol + rtol * wanted.abs())
+    # what is NaN or infinite is wanted to be just that (a known mistake may give it)
+    special = ~torch.isfinite(wanted)
+    alike = (got == wanted) | (torch.isnan(got) & torch.isnan(wanted))
+    return torch.where(special, ~alike, wrong)
 
 
 def _shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -16,6 +16,16 @@ Visibility = Literal["public", "hidden"]
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """A wrong matrix, small enough to be read, as text: rows of cells; `place` is where it is in the result."""
+
+    place: str  # "weights[0, 2]", "" for the whole result
+    got: tuple[tuple[str, ...], ...]
+    wanted: tuple[tuple[str, ...], ...]
+    wrong: tuple[tuple[bool, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """The outcome of one check, in the words that the student reads."""
 
@@ -29,6 +39,7 @@ class CheckResult:
     diagnosis: str = ""  # the known mistake that gives the same answer
     location: str = ""  # the student's own traceback lines
     picture: str = ""  # a PNG in base64: the wanted image, the student's, where they differ
+    grid: Grid | None = None  # of a public check
     seconds: float = 0.0
 
     @property

@@ -162,6 +162,7 @@ def _run_check(item: pytest.Function, run: Run) -> CheckResult:
         diagnosis=diagnosis,
         location=found.location,
         picture=found.picture,
+        grid=found.grid if _visibility(item) == "public" else None,  # a hidden check's inputs stay hidden
         seconds=round(called.duration, 4),
     )
 

@@ -4,6 +4,7 @@ Text that comes from a submission is shown as text: no markup, no control charac
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.padding import Padding
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
-from grader.report import CheckResult, Report, TaskResult
+from grader.report import CheckResult, Grid, Report, TaskResult
 from grader.text import clean, points
 
 STYLES = {
@@ -27,6 +28,7 @@ STYLES = {
     Outcome.SKIPPED: "dim",
     Outcome.NO_VERDICT: "yellow",
 }
+_MARK = "*"  # of a wrong cell, with and without colour
 _MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
 
 
@@ -112,13 +114,55 @@ def _print_failure(console: Console, check: CheckResult, again: str) -> None:
     called, _, found = check.message.rpartition("\n")
     rows = [("asked", check.title), ("called", called), ("found", found)]
     rows += [("likely", check.diagnosis), ("at", check.location), ("again", f"{again} {_name(check)}")]
-    print_labelled(console, rows)
+    print_labelled(console, rows[:3])
+    if check.grid is not None:
+        print_grid(console, check.grid)
+    print_labelled(console, rows[3:])
+
+
+def print_grid(console: Console, grid: Grid) -> None:
+    """The matrix as it is and as it should be, beside each other where there is room; wrong cells have a mark."""
+    width = max(len(cell) for rows in (grid.got, grid.wanted) for row in rows for cell in row) + 1
+    yours = _matrix(f"yours{grid.place and f' {grid.place}'}, {_MARK} is wrong", grid.got, grid.wrong, width, _MARK, "bold red")
+    wanted = _matrix("wanted", grid.wanted, grid.wrong, width, " ", "bold cyan")
+    indent, gap = 11, 4  # to stand below the texts
+    if indent + yours.longest + gap + wanted.longest <= console.width:
+        lines = [
+            line + Text(" " * (yours.longest - len(line) + gap)) + other
+            for line, other in zip(yours.lines, wanted.lines, strict=True)
+        ]
+    else:
+        lines = [*yours.lines, *wanted.lines]
+    for line in lines:
+        line.rstrip()
+        console.print(Padding(line, (0, 0, 0, min(indent, max(2, console.width - len(line))))), no_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    lines: list[Text]
+
+    @property
+    def longest(self) -> int:
+        return max(map(len, self.lines))
+
+
+def _matrix(
+    heading: str, rows: Iterable[tuple[str, ...]], wrong: Iterable[tuple[bool, ...]], width: int, mark: str, style: str
+) -> _Lines:
+    lines = [Text(heading, style="dim")]
+    for row, marks in zip(rows, wrong, strict=True):
+        line = Text()
+        for cell, bad in zip(row, marks, strict=True):
+            line.append(f"{cell:>{width}}" + (mark if bad else " "), style=style if bad else "")
+        lines.append(line)
+    return _Lines(lines)
 
 
 def print_labelled(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     """Indented rows of a label and its text, which may come from a submission; those without text are left out."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True, min_width=6)
     grid.add_column(overflow="fold")
     for label, text in rows:
         if text:

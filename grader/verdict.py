@@ -6,6 +6,7 @@ from grader.checking import WrongAnswer
 from grader.hints import explain
 from grader.outcomes import Outcome
 from grader.remote import WorkerFailure
+from grader.report import Grid
 from grader.worker.wire import Frame
 
 
@@ -20,6 +21,7 @@ class Verdict:
     diagnosis: str = ""
     location: str = ""
     picture: str = ""
+    grid: Grid | None = None
 
 
 def verdict(error: BaseException | None, called: str) -> Verdict:
@@ -28,7 +30,7 @@ def verdict(error: BaseException | None, called: str) -> Verdict:
         case None:
             return Verdict(Outcome.PASSED)
         case WrongAnswer():
-            return Verdict(Outcome.FAILED, error.message, error.diagnosis, picture=error.picture)
+            return Verdict(Outcome.FAILED, error.message, error.diagnosis, picture=error.picture, grid=error.grid)
         case Skip():
             return Verdict(Outcome.SKIPPED, str(error))
         case WorkerFailure():

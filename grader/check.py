@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ from rich.console import Console
 from grader import terminal
 from grader.assignment import TASKS
 from grader.examine import close, examine, prepare
+from grader.nudges import steps_of
 from grader.outcomes import Outcome
-from grader.report import Report
+from grader.progress import Progress, name_of
+from grader.report import CheckResult, Report
 from grader.submission import Submission, SubmissionError, read_folder
 from grader.untrusted import Workers
 
@@ -32,9 +35,11 @@ def check(
     watch: bool = False,
     in_process: bool = False,
     debug: bool = False,
+    hint: bool = False,
 ) -> int:
     """Check the submission in `folder` and print the report; the exit status.
 
+    What came out is remembered for the next run in this folder. hint: tell hints in steps, one more each time.
     0 where all that ran passed, 1 otherwise. Raises `SubmissionError` where the folder cannot be read.
     """
     console = Console(highlight=False)
@@ -51,14 +56,27 @@ def check(
         report = examine(read_folder(folder, STUDENT), tasks=tasks, only=only, open_worker=open_worker)
     finally:
         close()
+    progress = Progress.of(folder)
+    since = progress.since(report)
+    progress.remember(report)
     if as_json:
         extra = {"earned": report.earned, "points": report.points}
         extra["points_decided_at_grading"] = terminal.hidden_points(report.tasks)
         json.dump(msgspec.to_builtins(report) | extra, sys.stdout, indent=1, ensure_ascii=False)
         print()
     else:
-        terminal.print_report(console, report, again)
+        hints = partial(_stepwise, progress, again) if hint else None
+        terminal.print_report(console, report, again, since, hints)
+    progress.save()
     return 0 if passed(report) else 1
+
+
+def _stepwise(progress: Progress, again: str, check: CheckResult) -> list[tuple[str, str]]:
+    """The hints given so far for this failure, and one more."""
+    steps = steps_of(check)
+    count = progress.next_step(check, len(steps))
+    more = [("more", f"{again} {name_of(check)} --hint")] if count < len(steps) else []
+    return steps[:count] + more
 
 
 def passed(report: Report) -> bool:
@@ -72,9 +90,10 @@ def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> 
 
     chosen = [task for task in TASKS if task.name in tasks]
     submission = read_folder(folder, STUDENT)
+    progress = Progress.of(folder)
     report = examine(submission, tasks=tasks)
     loaded = dict(report.loaded)
-    terminal.print_report(console, report, again)
+    _print_progress(console, report, again, progress)
     console.print(f"\nWatching {folder} (Ctrl-C ends) ...", style="dim")
     # short intervals: an editor's save is one or two events, and a student waits for the answer
     for changes in watchfiles.watch(folder, step=20, debounce=60, raise_interrupt=False):
@@ -99,9 +118,16 @@ def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> 
         report = examine(submission, tasks=affected)
         loaded |= report.loaded
         console.rule(style="dim")
-        terminal.print_report(console, report, again)
+        _print_progress(console, report, again, progress)
         console.print(f"checked {', '.join(affected)} in {time.monotonic() - start:.2f} s", style="dim")
     return 0
+
+
+def _print_progress(console: Console, report: Report, again: str, progress: Progress) -> None:
+    since = progress.since(report)
+    progress.remember(report)
+    progress.save()
+    terminal.print_report(console, report, again, since)
 
 
 def _changed(before: Submission, after: Submission) -> set[str]:

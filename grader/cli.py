@@ -68,6 +68,12 @@ def check(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Check again on every save.")] = False,
+    hint: Annotated[
+        bool,
+        typer.Option(
+            "--hint", help="Hints in steps: first a nudge, next time the likely mistake, then where to read."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run your code in this process, without the sandbox.")
@@ -82,6 +88,8 @@ def check(
     """
     if pdb and not in_process:
         fail("--pdb needs --in-process: a debugger cannot reach into the sandbox.")
+    if hint and (watch or as_json):
+        fail("--hint goes with neither --watch nor --json.")
     if watch and (as_json or in_process):
         fail("--watch goes with neither --json nor --in-process.")
     names, only = parse_tasks(tasks or [])
@@ -106,6 +114,7 @@ def check(
             watch=watch,
             in_process=in_process,
             debug=pdb,
+            hint=hint,
         )
     raise typer.Exit(status)
 

@@ -3,7 +3,7 @@
 Text that comes from a submission is shown as text: no markup, no control characters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -38,12 +38,21 @@ def outcome_text(outcome: Outcome, console: Console) -> Text:
     return Text(f"{mark} {outcome}".strip(), style=STYLES[outcome])
 
 
-def print_report(console: Console, report: Report, again: str) -> None:
-    """The whole of one check run. `again` is the command that ran it, up to the names of tasks."""
+# what is told beside the message of a check that did not pass: rows of a label and its text
+Hints = Callable[[CheckResult], list[tuple[str, str]]]
+
+
+def print_report(
+    console: Console, report: Report, again: str, since: Iterable[str] = (), hints: Hints | None = None
+) -> None:
+    """The whole of one check run. `again` is the command that ran it, up to the names of tasks.
+
+    since: what is better or worse than the last time. hints: what is told in the place of the diagnosis.
+    """
     console.print(_table(console, report))
     seen: dict[tuple[str, str], str] = {}
     for task in report.tasks:
-        print_failures(console, task, again, seen)
+        print_failures(console, task, again, seen, hints)
     for problem in report.problems:
         console.print(Text(f"Note: {clean(problem)}", style="yellow"))
     if report.output.strip():
@@ -52,6 +61,8 @@ def print_report(console: Console, report: Report, again: str) -> None:
         for line in lines[:10]:
             console.print(Text(f"  {line[:200]}", style="dim"))
     print_total(console, report)
+    for line in since:
+        console.print(Text(line))
     if report.level:
         console.print(
             Text(f"Your code ran at isolation level {report.level} (see grade doctor).", style="dim")
@@ -75,7 +86,13 @@ def _table(console: Console, report: Report) -> Table:
     return table
 
 
-def print_failures(console: Console, task: TaskResult, again: str, seen: dict[tuple[str, str], str]) -> None:
+def print_failures(
+    console: Console,
+    task: TaskResult,
+    again: str,
+    seen: dict[tuple[str, str], str],
+    hints: Hints | None = None,
+) -> None:
     """The checks of a task that did not pass; those that were skipped are only named.
 
     seen: what was printed before, by message and location: one cause (a file that cannot be imported)
@@ -86,6 +103,9 @@ def print_failures(console: Console, task: TaskResult, again: str, seen: dict[tu
         message = task.checks[0].message.rpartition("\n")[2]
         if "still the stub" not in message:  # of a stub the table says enough
             console.print(Text(f"\n{task.task}: {clean(message)}", style="dim"))
+        elif hints is not None:
+            text = f"\n{task.task} is not begun: grade explain {task.task} says what it should do, grade show {task.task} draws it."
+            console.print(Text(text, style="dim"))
         return
     for check in task.checks:
         if check.outcome in (Outcome.PASSED, Outcome.SKIPPED, Outcome.MISSING):
@@ -95,7 +115,7 @@ def print_failures(console: Console, task: TaskResult, again: str, seen: dict[tu
             console.print(Text(f"\n{_name(check)}: the same as {seen[cause]}", style="dim"))
             continue
         seen[cause] = _name(check)
-        _print_failure(console, check, again)
+        _print_failure(console, check, again, hints)
     if waiting:
         names = ", ".join(_name(check).partition("/")[2] for check in waiting)
         console.print(Text(f"  {task.task}: {len(waiting)} more wait for that ({names})", style="dim"))
@@ -105,7 +125,18 @@ def _name(check: CheckResult) -> str:
     return check.id.split("/", 1)[1]
 
 
-def _print_failure(console: Console, check: CheckResult, again: str) -> None:
+def default_hints(again: str) -> Hints:
+    """The diagnosis at once; where there is none, where to get a hint."""
+
+    def hints(check: CheckResult) -> list[tuple[str, str]]:
+        if check.diagnosis or check.outcome is Outcome.NO_VERDICT:
+            return [("likely", check.diagnosis)]
+        return [("hint", f"{again} {_name(check)} --hint")]
+
+    return hints
+
+
+def _print_failure(console: Console, check: CheckResult, again: str, hints: Hints | None) -> None:
     heading = Text("\n")
     heading.append(_name(check), style="bold")
     heading.append("  ")
@@ -113,7 +144,8 @@ def _print_failure(console: Console, check: CheckResult, again: str) -> None:
     console.print(heading)
     called, _, found = check.message.rpartition("\n")
     rows = [("asked", check.title), ("called", called), ("found", found)]
-    rows += [("likely", check.diagnosis), ("at", check.location), ("again", f"{again} {_name(check)}")]
+    rows += [("at", check.location), *(hints or default_hints(again))(check)]
+    rows.append(("again", f"{again} {_name(check)}"))
     print_labelled(console, rows[:3])
     if check.grid is not None:
         print_grid(console, check.grid)
@@ -166,7 +198,7 @@ def print_labelled(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     grid.add_column(overflow="fold")
     for label, text in rows:
         if text:
-            style = {"likely": "yellow", "again": "cyan"}.get(label, "")
+            style = {"likely": "yellow", "nudge": "yellow", "hint": "cyan", "again": "cyan"}.get(label, "")
             grid.add_row(label, Text(clean(text), style=style))
     console.print(Padding(grid, (0, 0, 0, 2)))
 

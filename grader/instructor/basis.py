@@ -36,12 +36,17 @@ _WITHOUT_PART = (
     "cli.py",
     "doctor.py",
     "__main__.py",
+    "explain.py",
+    "judge.py",
+    "magic.py",
     "notebook.py",
+    "nudges.py",
+    "progress.py",
     "terminal.py",
     "usage.py",
     "in_process.py",
 )
-_WITHOUT_PART_FOLDERS = ("reproduce", "instructor")
+_WITHOUT_PART_FOLDERS = ("reproduce", "instructor", "show")
 _IN_INSTRUCTOR = ("instructor/pool.py",)  # but for these, and what is told apart below
 
 

@@ -162,6 +162,26 @@ def show(
         command.show(folder, names, workers=workers, out=out)
 
 
+@app.command()
+def explain(
+    tasks: Annotated[
+        list[str], typer.Argument(help="Tasks (conv2d), one or more.", autocompletion=complete_task)
+    ],
+) -> None:
+    """What a task asks: its docstring with the formula, its checks and points, and what is not allowed."""
+    names, _ = parse_tasks([name.partition("/")[0] for name in tasks])
+    with messages():
+        from rich.console import Console
+
+        from grader import explain as command
+
+        console = Console(highlight=False)
+        for number, name in enumerate(dict.fromkeys(names)):
+            if number:
+                console.print()
+            command.explain(console, name)
+
+
 def doctor() -> None:
     """Look at this machine: which level of isolation it gives, and how to get a better one.
 

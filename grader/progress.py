@@ -114,7 +114,9 @@ class Progress:
 
 def _state_folder() -> Path:
     chosen = os.environ.get(STATE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("lenet5-kit", appauthor=False)
+    return (
+        Path(chosen).expanduser() if chosen else platformdirs.user_state_path("lenet5-kit", appauthor=False)
+    )
 
 
 def _checks(report: Report) -> Iterable[CheckResult]:

@@ -155,7 +155,14 @@ def _print_failure(console: Console, check: CheckResult, again: str, hints: Hint
 def print_grid(console: Console, grid: Grid) -> None:
     """The matrix as it is and as it should be, beside each other where there is room; wrong cells have a mark."""
     width = max(len(cell) for rows in (grid.got, grid.wanted) for row in rows for cell in row) + 1
-    yours = _matrix(f"yours{grid.place and f' {grid.place}'}, {_MARK} is wrong", grid.got, grid.wrong, width, _MARK, "bold red")
+    yours = _matrix(
+        f"yours{grid.place and f' {grid.place}'}, {_MARK} is wrong",
+        grid.got,
+        grid.wrong,
+        width,
+        _MARK,
+        "bold red",
+    )
     wanted = _matrix("wanted", grid.wanted, grid.wrong, width, " ", "bold cyan")
     indent, gap = 11, 4  # to stand below the texts
     if indent + yours.longest + gap + wanted.longest <= console.width:
@@ -180,7 +187,12 @@ class _Lines:
 
 
 def _matrix(
-    heading: str, rows: Iterable[tuple[str, ...]], wrong: Iterable[tuple[bool, ...]], width: int, mark: str, style: str
+    heading: str,
+    rows: Iterable[tuple[str, ...]],
+    wrong: Iterable[tuple[bool, ...]],
+    width: int,
+    mark: str,
+    style: str,
 ) -> _Lines:
     lines = [Text(heading, style="dim")]
     for row, marks in zip(rows, wrong, strict=True):

@@ -30,7 +30,9 @@ def verdict(error: BaseException | None, called: str) -> Verdict:
         case None:
             return Verdict(Outcome.PASSED)
         case WrongAnswer():
-            return Verdict(Outcome.FAILED, error.message, error.diagnosis, picture=error.picture, grid=error.grid)
+            return Verdict(
+                Outcome.FAILED, error.message, error.diagnosis, picture=error.picture, grid=error.grid
+            )
         case Skip():
             return Verdict(Outcome.SKIPPED, str(error))
         case WorkerFailure():

@@ -21,7 +21,10 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from grader.assignment import MODULES, TASKS
+from grader.explain import descriptions
 from grader.instructor import report_notebook
 from grader.instructor.course import CourseError
 from grader.instructor.handout import render
@@ -239,6 +242,7 @@ def kit_files(root: Path) -> dict[str, bytes]:
         **{path.relative_to(root).as_posix(): path.read_bytes() for path in grader},
         "grader/py.typed": b"",
         "grader/checks/expectations.npz": _recordings(),
+        "grader/checks/tasks.json": _descriptions(root, text),
         "datasets.py": (root / "datasets.py").read_bytes(),
         "pyproject.toml": student_pyproject(_read(root / "pyproject.toml")).encode(),
         "README.md": (handout / "kit_readme.md").read_bytes(),
@@ -255,6 +259,13 @@ def _recordings() -> bytes:
         path = Path(folder) / "expectations.npz"
         write_recordings(path)
         return path.read_bytes()
+
+
+def _descriptions(root: Path, handout: str) -> bytes:
+    """What `grade explain` says of the tasks, from the stubs."""
+    made = stubs(root / "solutions")
+    found = descriptions({module: made[f"{module}.py"] for module in MODULES}, handout)
+    return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
 
 def student_pyproject(text: str) -> str:

@@ -16,7 +16,7 @@ from grader.assignment import TASKS
 from grader.examine import close, examine, prepare
 from grader.nudges import steps_of
 from grader.outcomes import Outcome
-from grader.progress import Progress, name_of
+from grader.progress import Progress
 from grader.report import CheckResult, Report
 from grader.submission import Submission, SubmissionError, read_folder
 from grader.untrusted import Workers
@@ -65,17 +65,17 @@ def check(
         json.dump(msgspec.to_builtins(report) | extra, sys.stdout, indent=1, ensure_ascii=False)
         print()
     else:
-        hints = partial(_stepwise, progress, again) if hint else None
+        hints = partial(stepwise, progress, again) if hint else None
         terminal.print_report(console, report, again, since, hints)
     progress.save()
     return 0 if passed(report) else 1
 
 
-def _stepwise(progress: Progress, again: str, check: CheckResult) -> list[tuple[str, str]]:
+def stepwise(progress: Progress, again: str, check: CheckResult) -> list[tuple[str, str]]:
     """The hints given so far for this failure, and one more."""
     steps = steps_of(check)
     count = progress.next_step(check, len(steps))
-    more = [("more", f"{again} {name_of(check)} --hint")] if count < len(steps) else []
+    more = [("more", f"{again} {check.name} --hint")] if count < len(steps) else []
     return steps[:count] + more
 
 

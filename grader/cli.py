@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from grader.reproduce.commands import reproduce
-from grader.usage import complete_task, fail, messages, parse_tasks
+from grader.usage import complete_task, default_folder, fail, messages, parse_tasks
 
 app = typer.Typer(
     name="grade",
@@ -198,9 +198,7 @@ app.command()(reproduce)
 
 def _folder(submission: Path | None) -> Path:
     """The folder with layers.py: the one named, else this one or `student` in it."""
-    here = Path.cwd()
-    default = here if (here / "layers.py").is_file() else here / "student"
-    folder = submission if submission is not None else default
+    folder = submission if submission is not None else default_folder()
     if not folder.is_dir():
         fail(f"There is no folder {folder}. Name the one that holds your layers.py: --submission FOLDER")
     if not os.access(folder, os.R_OK | os.X_OK):

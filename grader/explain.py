@@ -124,10 +124,15 @@ def _fitted(paragraph: str, width: int) -> str:
         lines = joined
     indent = "    " if paragraph.startswith(" ") else "  "
     fitted = []
-    for line in lines:
+    for line in [part for whole in lines for part in _parts(whole, width - len(indent))]:
         hanging = " " * (len(line) - len(line.lstrip()))
         fitted += textwrap.wrap(line, width - len(indent), subsequent_indent=hanging, break_on_hyphens=False)
     return "\n".join(indent + line for line in fitted)
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """The line, or, where it is too long, the formulas that stand beside each other in it."""
+    return [line] if len(line) <= width else re.split(r"(?<=\S) {4,}", line)
 
 
 def explain(console: Console, task: str) -> None:
@@ -152,7 +157,7 @@ def explain(console: Console, task: str) -> None:
     rules = [
         ("not allowed", FORBIDDEN.get(of.bans, "the finished operation") if of.bans else ""),
         ("instead", INSTEAD.get(of.bans, "")),
-        ("builds on", ", ".join(BUILDS_ON.get(task, ()))),
+        ("may call", ", ".join(f"your {name}" for name in BUILDS_ON.get(task, ()))),
         (
             "more",
             f"the handout's section on {task}; grade show {task} draws it; grade check {task} --hint helps",

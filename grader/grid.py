@@ -54,23 +54,21 @@ Cells = tuple[tuple[str, ...], ...]
 
 def _cells(got: Tensor, wanted: Tensor, wrong: Tensor) -> tuple[Cells, Cells]:
     """Both as text, with as many decimals as it takes to see that what is wrong differs."""
-    pairs = (got.tolist(), wanted.tolist())
-    left, right = pairs
     if not wanted.is_floating_point():
-        return _texts(left, "d"), _texts(right, "d")
+        return _texts(got, "d"), _texts(wanted, "d")
     large = float(wanted.abs().nan_to_num(0.0, posinf=0.0, neginf=0.0).max()) >= 1000
     for decimals in _DECIMALS:
         form = f".{decimals + 1}g" if large else f".{decimals}f"
-        left, right = (_texts(rows, form) for rows in pairs)
+        left, right = _texts(got, form), _texts(wanted, form)
         cells = zip(sum(left, ()), sum(right, ()), wrong.flatten().tolist(), strict=True)
         if all(one != other for one, other, bad in cells if bad):
             break
     return left, right
 
 
-def _texts(rows: list[list[Any]], form: str) -> Cells:
+def _texts(matrix: Tensor, form: str) -> Cells:
     # a wild value in a small matrix is told shortly
     return tuple(
         tuple(f"{value:{form}}" if abs(value) < 1e6 or value != value else f"{value:.3g}" for value in row)
-        for row in rows
+        for row in matrix.tolist()
     )

@@ -5,7 +5,6 @@ A nudge says where to look, never what is wrong: it is written for the check, no
 
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
-from grader.progress import name_of
 from grader.report import CheckResult
 
 # by check; those that are not here have the nudge of their outcome
@@ -66,7 +65,7 @@ def steps_of(check: CheckResult) -> list[tuple[str, str]]:
     """The hints for a check that did not pass, each with its label, in the order in which they are given."""
     nudge = _BY_OUTCOME.get(check.outcome, _BY_OUTCOME[Outcome.FAILED])
     if check.outcome is Outcome.FAILED:
-        nudge = NUDGES.get(name_of(check), nudge)
+        nudge = NUDGES.get(check.name, nudge)
     steps = [("nudge", nudge)]
     if check.diagnosis:
         steps.append(("likely", check.diagnosis))

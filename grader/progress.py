@@ -39,11 +39,6 @@ class State(msgspec.Struct):
     hints: dict[str, GivenHints] = {}
 
 
-def name_of(check: CheckResult) -> str:
-    """ "conv2d/values" of "public/conv2d/values"."""
-    return check.id.split("/", 1)[1]
-
-
 @dataclass
 class Progress:
     """The state of one folder. `since` must be asked before `remember`."""
@@ -66,11 +61,11 @@ class Progress:
     def since(self, report: Report) -> list[str]:
         """A line on what is better than when it was last checked and one on what is worse; [] at the first time."""
         before, now = self.state.outcomes, list(_checks(report))
-        known = [check for check in now if name_of(check) in before]
+        known = [check for check in now if check.name in before]
         if not known:
             return []
-        better = [c for c in known if c.earned and before[name_of(c)] is not Outcome.PASSED]
-        worse = [c for c in known if not c.earned and before[name_of(c)] is Outcome.PASSED]
+        better = [c for c in known if c.earned and before[c.name] is not Outcome.PASSED]
+        worse = [c for c in known if not c.earned and before[c.name] is Outcome.PASSED]
         lines = []
         if better:
             lines.append(f"Better than last time: {_names(better, report)} ({_points(better, '+')}).")
@@ -83,7 +78,7 @@ class Progress:
     def remember(self, report: Report) -> None:
         """Keep the outcomes; checks that did not run stay as they were. What passes needs no hints any more."""
         for check in _checks(report):
-            name = name_of(check)
+            name = check.name
             self.state.outcomes[name] = check.outcome
             if check.outcome is Outcome.PASSED:
                 self.state.hints.pop(name, None)
@@ -91,10 +86,10 @@ class Progress:
     def next_step(self, check: CheckResult, steps: int) -> int:
         """How many hints to give for this failure now: one more than the last time, at most `steps`."""
         failure = hashlib.sha256(f"{check.outcome}\0{check.diagnosis}".encode()).hexdigest()[:16]
-        given = self.state.hints.get(name_of(check))
+        given = self.state.hints.get(check.name)
         count = given.steps if given is not None and given.failure == failure else 0
         count = min(count + 1, steps)
-        self.state.hints[name_of(check)] = GivenHints(failure, count)
+        self.state.hints[check.name] = GivenHints(failure, count)
         return count
 
     def save(self) -> None:
@@ -132,7 +127,7 @@ def _names(checks: list[CheckResult], report: Report) -> str:
         for task in report.tasks
         if len(task.checks) > 1 and all(check in checks for check in task.checks)
     }
-    names = list(dict.fromkeys(c.task if c.task in whole else name_of(c) for c in checks))
+    names = list(dict.fromkeys(c.task if c.task in whole else c.name for c in checks))
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 

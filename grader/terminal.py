@@ -3,7 +3,7 @@
 Text that comes from a submission is shown as text: no markup, no control characters.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.assignment import BY_NAME
+from grader.failures import Hints, Seen, help_rows, message_rows, told_of
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Grid, Report, TaskResult
 from grader.text import clean, points
@@ -28,18 +29,15 @@ STYLES = {
     Outcome.SKIPPED: "dim",
     Outcome.NO_VERDICT: "yellow",
 }
+WRONG = "✗"  # the mark of every other outcome
 _MARK = "*"  # of a wrong cell, with and without colour
-_MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
+MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
 
 
 def outcome_text(outcome: Outcome, console: Console) -> Text:
     """The outcome with its mark, in its colour."""
-    mark = _MARKS.get(outcome, "✗") if console.encoding.startswith("utf") else ""
+    mark = MARKS.get(outcome, WRONG) if console.encoding.startswith("utf") else ""
     return Text(f"{mark} {outcome}".strip(), style=STYLES[outcome])
-
-
-# what is told beside the message of a check that did not pass: rows of a label and its text
-Hints = Callable[[CheckResult], list[tuple[str, str]]]
 
 
 def print_report(
@@ -50,7 +48,7 @@ def print_report(
     since: what is better or worse than the last time. hints: what is told in the place of the diagnosis.
     """
     console.print(_table(console, report))
-    seen: dict[tuple[str, str], str] = {}
+    seen: Seen = {}
     for task in report.tasks:
         print_failures(console, task, again, seen, hints)
     for problem in report.problems:
@@ -87,69 +85,32 @@ def _table(console: Console, report: Report) -> Table:
 
 
 def print_failures(
-    console: Console,
-    task: TaskResult,
-    again: str,
-    seen: dict[tuple[str, str], str],
-    hints: Hints | None = None,
+    console: Console, task: TaskResult, again: str, seen: Seen, hints: Hints | None = None
 ) -> None:
-    """The checks of a task that did not pass; those that were skipped are only named.
-
-    seen: what was printed before, by message and location: one cause (a file that cannot be imported)
-    is explained once.
-    """
-    waiting = [check for check in task.checks if check.outcome is Outcome.SKIPPED]
-    if task.checks and all(check.outcome is Outcome.MISSING for check in task.checks):
-        message = task.checks[0].message.rpartition("\n")[2]
-        if "still the stub" not in message:  # of a stub the table says enough
-            console.print(Text(f"\n{task.task}: {clean(message)}", style="dim"))
-        elif hints is not None:
-            text = f"\n{task.task} is not begun: grade explain {task.task} says what it should do, grade show {task.task} draws it."
-            console.print(Text(text, style="dim"))
-        return
-    for check in task.checks:
-        if check.outcome in (Outcome.PASSED, Outcome.SKIPPED, Outcome.MISSING):
-            continue
-        cause = (check.message, check.location)
-        if check.location and cause in seen:
-            console.print(Text(f"\n{_name(check)}: the same as {seen[cause]}", style="dim"))
-            continue
-        seen[cause] = _name(check)
-        _print_failure(console, check, again, hints)
-    if waiting:
-        names = ", ".join(_name(check).partition("/")[2] for check in waiting)
-        console.print(Text(f"  {task.task}: {len(waiting)} more wait for that ({names})", style="dim"))
-
-
-def _name(check: CheckResult) -> str:
-    return check.id.split("/", 1)[1]
-
-
-def default_hints(again: str) -> Hints:
-    """The diagnosis at once; where there is none, where to get a hint."""
-
-    def hints(check: CheckResult) -> list[tuple[str, str]]:
-        if check.diagnosis or check.outcome is Outcome.NO_VERDICT:
-            return [("likely", check.diagnosis)]
-        return [("hint", f"{again} {_name(check)} --hint")]
-
-    return hints
+    """The checks of a task that did not pass; those that were skipped are only named."""
+    told = told_of(task, seen, hinting=hints is not None)
+    if told.note:
+        console.print(Text(f"\n{task.task}: {clean(told.note)}", style="dim"))
+    for failure in told.failures:
+        if failure.same_as:
+            console.print(Text(f"\n{failure.check.name}: the same as {failure.same_as}", style="dim"))
+        else:
+            _print_failure(console, failure.check, again, hints)
+    if told.waiting:
+        names = ", ".join(told.waiting)
+        console.print(Text(f"  {task.task}: {len(told.waiting)} more wait for that ({names})", style="dim"))
 
 
 def _print_failure(console: Console, check: CheckResult, again: str, hints: Hints | None) -> None:
     heading = Text("\n")
-    heading.append(_name(check), style="bold")
+    heading.append(check.name, style="bold")
     heading.append("  ")
     heading.append_text(outcome_text(check.outcome, console))
     console.print(heading)
-    called, _, found = check.message.rpartition("\n")
-    rows = [("asked", check.title), ("called", called), ("found", found)]
-    rows += [("at", check.location), *(hints or default_hints(again))(check)]
-    rows.append(("again", f"{again} {_name(check)}"))
-    print_labelled(console, rows[:3])
+    print_labelled(console, message_rows(check))
     if check.grid is not None:
         print_grid(console, check.grid)
-    print_labelled(console, rows[3:])
+    print_labelled(console, help_rows(check, again, hints))
 
 
 def print_grid(console: Console, grid: Grid) -> None:

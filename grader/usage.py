@@ -3,7 +3,8 @@
 import contextlib
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -42,8 +43,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
-    """The tasks of `names`, and the single checks where any is named; all tasks for no name."""
+class UsageError(Exception):
+    """A command that names something that there is not; the text says what to do."""
+
+
+def read_tasks(names: Sequence[str]) -> tuple[list[str], set[str] | None]:
+    """The tasks of `names`, and the single checks where any is named; all tasks for no name.
+
+    Raises `UsageError`.
+    """
     if not names:
         return [task.name for task in TASKS], None
     tasks: list[str] = []
@@ -51,12 +59,28 @@ def parse_tasks(names: list[str]) -> tuple[list[str], set[str] | None]:
     for name in names:
         task, _, one = name.partition("/")
         if task not in BY_NAME:
-            fail(f"There is no task {task}.{did_you_mean(task, BY_NAME)} Tasks: {', '.join(BY_NAME)}.")
+            raise UsageError(
+                f"There is no task {task}.{did_you_mean(task, BY_NAME)} Tasks: {', '.join(BY_NAME)}."
+            )
         tasks.append(task)
         if one:
             only.add(name)
     if not only:
         return tasks, None
     if len(only) < len(names):
-        fail("Name either tasks (conv2d) or single checks (conv2d/stride), not both.")
+        raise UsageError("Name either tasks (conv2d) or single checks (conv2d/stride), not both.")
     return tasks, only
+
+
+def parse_tasks(names: Sequence[str]) -> tuple[list[str], set[str] | None]:
+    """`read_tasks` for a command: what is wrong ends it with a message."""
+    try:
+        return read_tasks(names)
+    except UsageError as error:
+        fail(str(error))
+
+
+def default_folder() -> Path:
+    """The current folder where it has a layers.py, else `student` in it."""
+    here = Path.cwd()
+    return here if (here / "layers.py").is_file() else here / "student"

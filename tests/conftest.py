@@ -15,12 +15,21 @@ from grader import examine as examine_module
 from grader.examine import Examiner, close, examine, prepare
 from grader.isolation import Isolation
 from grader.limits import Limits
+from grader.progress import STATE_VARIABLE
 from grader.report import CheckResult, Report
 from grader.submission import Submission, read_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
 GRADE = [sys.executable, "-m", "grader"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `grade check` remembers goes to a folder of the tests, not to the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -164,6 +164,35 @@ def measure_watch(scratch: Path) -> list[Section]:
     ]
 
 
+def measure_show(scratch: Path) -> list[Section]:
+    python, libraries = str(BIN / "python"), "import torch, matplotlib.figure, matplotlib.backends.backend_agg"
+    tasks = ("conv2d", "elu", "LeNet5", "fit")
+    found = in_turn(
+        {
+            "import": lambda: seconds([python, "-c", libraries], cwd=ROOT),
+            **{
+                task: lambda task=task: run_grade(
+                    "show", task, "--submission", "solutions", "--out", scratch / "picture.png"
+                )
+                for task in tasks
+            },
+        }
+    )
+    rows = [Row("import torch and what matplotlib draws with", found["import"].text(" s"))]
+    for task in tasks:
+        pairs = zip(found[task].values, found["import"].values, strict=True)
+        beyond = Times(tuple(whole - imported for whole, imported in pairs))
+        rows.append(at_most(f"`grade show {task}`, beyond that", beyond.median, 1, beyond.text(" s"), " s"))
+    return [
+        Section(
+            "`grade show`, beyond importing torch and matplotlib",
+            "The commands take turns, after a round to warm up; the difference is taken in each round.",
+            (f'python -c "{libraries}"', "grade show TASK --submission solutions --out PICTURE.png"),
+            tuple(rows),
+        )
+    ]
+
+
 def measure_class(scratch: Path) -> list[Section]:
     notebooks.make_environment()
     folder = scratch / "class"
@@ -735,6 +764,7 @@ SECTIONS: dict[str, Callable[[Path], list[Section]]] = {
     "sandbox": measure_sandbox,
     "check": measure_check,
     "watch": measure_watch,
+    "show": measure_show,
     "class": measure_class,
     "records": measure_records,
     "scale": measure_scale,

@@ -71,7 +71,8 @@ class Progress:
             lines.append(f"Better than last time: {_names(better, report)} ({_points(better, '+')}).")
         if worse:
             lines.append(f"Worse than last time: {_names(worse, report)} ({_points(worse, '-')}).")
-        if not lines and any(not check.earned for check in known):
+        same = all(check.outcome is before[check.name] for check in known)
+        if same and any(not check.earned for check in known):
             lines.append("Neither better nor worse than last time.")
         return lines
 

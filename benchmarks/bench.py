@@ -165,7 +165,10 @@ def measure_watch(scratch: Path) -> list[Section]:
 
 
 def measure_show(scratch: Path) -> list[Section]:
-    python, libraries = str(BIN / "python"), "import torch, matplotlib.figure, matplotlib.backends.backend_agg"
+    python, libraries = (
+        str(BIN / "python"),
+        "import torch, matplotlib.figure, matplotlib.backends.backend_agg",
+    )
     tasks = ("conv2d", "elu", "LeNet5", "fit")
     found = in_turn(
         {

@@ -33,7 +33,9 @@ def _kernel(axes: Axes, kernel: Tensor, name: str) -> None:
     title(axes, f"{name}, {side} × {side}")
     if side <= 3:
         for i, j in ((i, j) for i in range(side) for j in range(side)):
-            axes.text(j, i, word(kernel[i, j]), ha="center", va="center", size=10)
+            dark = abs(float(kernel[i, j])) > 0.7 * largest
+            color = "white" if dark else "#222222"
+            axes.text(j, i, word(kernel[i, j]), ha="center", va="center", size=10, color=color)
 
 
 def max_pool2d(seen: Seen, figure: Figure) -> None:

@@ -144,11 +144,12 @@ def confusion(axes: Axes, predicted: Tensor, labels: Tensor) -> None:
     """How often each label was taken for each class, with the counts."""
     counts = torch.zeros(CLASSES, CLASSES, dtype=torch.int64)
     counts.index_put_((labels, predicted.clamp(0, CLASSES - 1)), torch.tensor(1), accumulate=True)
-    axes.imshow(counts.numpy(), cmap="Blues", vmin=0, vmax=max(1, int(counts.max())) * 1.25)
+    top = max(1, int(counts.max())) * 1.25
+    axes.imshow(counts.numpy(), cmap="Blues", vmin=0, vmax=top)
     for i, j in counts.nonzero().tolist():
         axes.text(
             j, i, str(int(counts[i, j])), ha="center", va="center", size=9.5,
-            weight="bold" if i == j else "normal",
+            weight="bold" if i == j else "normal", color="white" if counts[i, j] > 0.55 * top else "#222222",
         )  # fmt: skip
     axes.set(xticks=range(CLASSES), yticks=range(CLASSES), xlabel="predicted", ylabel="label")
     axes.tick_params(length=0)

@@ -56,7 +56,7 @@ _GREY = colormaps["gray"].with_extremes(bad=BROKEN)
 def frame(figure: Figure, seen: Seen, size: tuple[float, float]) -> None:
     """Size in inches, the heading, and below the picture what is to be said of the student's result."""
     figure.set_size_inches(*size)
-    figure.set_layout_engine("constrained")
+    figure.set_layout_engine("constrained", h_pad=0.07, hspace=0.05)
     heading = f"{seen.task}: {_HEADINGS[seen.outcome]}"
     figure.suptitle(heading, x=0.01, ha="left", weight="bold", size=13.5, parse_math=False)
     below = [] if seen.outcome is Outcome.MISSING else [_clipped(seen.message, 3)]
@@ -137,7 +137,7 @@ def difference(axes: Axes, got: Tensor, wanted: Tensor, atol: float = 1e-5) -> N
     span = largest if bool(wrong.any()) and largest > 0 else 1.0
     image(axes, error if bool(wrong.any()) else torch.zeros_like(error), -span, span)
     count = int(wrong.sum())
-    words = f"{count} of {wrong.numel()} differ, by {largest:.3g}" if count else "none"
+    words = f"{count} of {wrong.numel()} differ, by up to {largest:.3g}" if count else "none"
     axes.set_xlabel(words, size=9.5)
 
 

@@ -18,13 +18,26 @@ from rich.padding import Padding
 from rich.text import Text
 
 from grader import terminal
-from grader.assignment import BUILDS_ON, BY_NAME, FORBIDDEN, INSTEAD, MODULES, TASKS
+from grader.assignment import BUILDS_ON, BY_NAME, INSTEAD, MODULES, TASKS
 from grader.kit import ROOT
 from grader.text import points
 
 _GRADER = Path(__file__).parent
 RECORDED = _GRADER / "checks" / "tasks.json"
 """In a student's kit: what `descriptions` found when it was released."""
+
+
+# group of banned operations -> what may not be called while the task's function runs, as the handout says it;
+# of another group: the finished operation
+_FORBIDDEN: dict[str, str] = {
+    "convolution": "any convolution, in one, two or three dimensions, transposed or as a module",
+    "pooling": "any max pooling, any adaptive pooling",
+    "linear": "`F.linear`, `nn.Linear`",
+    "activation": "relu, leaky relu, prelu, elu, celu, selu and their kin",
+    "softmax": "softmax, log_softmax",
+    "cross_entropy": "softmax, log_softmax, nll_loss, cross_entropy",
+    "inversion": "torchvision's and Pillow's inversion",
+}
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -155,7 +168,7 @@ def explain(console: Console, task: str) -> None:
         words = f"{points(hidden)} of its points are decided only at grading, by checks of the same kind."
         console.print(Padding(Text(words), (1, 0, 0, 2)))
     rules = [
-        ("not allowed", FORBIDDEN.get(of.bans, "the finished operation") if of.bans else ""),
+        ("not allowed", _FORBIDDEN.get(of.bans, "the finished operation") if of.bans else ""),
         ("instead", INSTEAD.get(of.bans, "")),
         ("may call", ", ".join(f"your {name}" for name in BUILDS_ON.get(task, ()))),
         (

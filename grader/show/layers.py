@@ -13,7 +13,7 @@ from grader.show.panels import BLUE, GREY, ORANGE, absent, empty, numbers, title
 
 def conv2d(seen: Seen, figure: Figure) -> None:
     """A digit through two kernels: wanted, yours, difference."""
-    panels.frame(figure, seen, (11, 6.0))
+    panels.frame(figure, seen, (11, 6.5))
     grid = figure.subplots(2, 5, width_ratios=(1, 0.8, 1, 1, 1))
     calls = {"edges": "conv2d(x, edges)", "blur": "conv2d(x, blur, padding=2)"}
     for row, (part, call) in zip(grid, calls.items(), strict=True):
@@ -40,7 +40,7 @@ def _kernel(axes: Axes, kernel: Tensor, name: str) -> None:
 
 def max_pool2d(seen: Seen, figure: Figure) -> None:
     """A digit and its windows, and what is left of each."""
-    panels.frame(figure, seen, (10.5, 6.2))
+    panels.frame(figure, seen, (10.5, 6.8))
     grid = figure.subplots(2, 4)
     x = seen.inputs["x"][0, 0]
     rows = (

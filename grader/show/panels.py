@@ -181,7 +181,7 @@ def numbers(
             axes.add_patch(
                 Rectangle(
                     (j, i), 1, 1, facecolor=PALE_ORANGE if bad else "white", edgecolor=ORANGE if bad else GREY,
-                    linewidth=2 if bad else 0.8, zorder=2 if bad else 1,
+                    linewidth=2 if bad else 0.8, zorder=2 if bad else 1, clip_on=False,
                 )
             )  # fmt: skip
             value = float(values[i, j])

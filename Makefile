@@ -26,7 +26,7 @@ demo: setup
 	@$(BIN)/grade all examples/class --out results/demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -9,7 +9,7 @@ from grader.failures import Row, Seen, help_rows, message_rows, told_of
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report
 from grader.terminal import MARKS, WRONG, hidden_points
-from grader.text import clean, points
+from grader.text import clean, counted, points
 
 
 def html(
@@ -28,6 +28,7 @@ def html(
     environment.filters.update(
         clean=clean,
         points=points,
+        counted=counted,
         marked=_marked,
         style=_style,
         message=message_rows,

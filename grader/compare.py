@@ -156,6 +156,8 @@ def _tensor(got: Any, wanted: Tensor, rtol: float, atol: float) -> Difference | 
     broken = ~torch.isfinite(got) & torch.isfinite(wanted)
     if bool(broken.any()):
         where = _index(broken)
+        if not broken.ndim:
+            return Difference("nan", f"the value is {got:.6g}; wanted {wanted:.6g}")
         share = f"{int(broken.sum())} of {broken.numel()} values"
         return Difference(
             "nan", f"{share} are NaN or infinite; the first at {list(where)}, wanted {wanted[where]:.6g}"

@@ -165,7 +165,7 @@ def explain(console: Console, task: str) -> None:
     terminal.print_labelled(console, [(check.name.partition("/")[2], check.title) for check in checks])
     hidden = of.points - sum(check.points for check in checks)
     if hidden > 0:
-        words = f"{points(hidden)} of its points are decided only at grading, by checks of the same kind."
+        words = f"{points(hidden)} of its points {'is' if hidden == 1 else 'are'} decided only at grading, by checks of the same kind."
         console.print(Padding(Text(words), (1, 0, 0, 2)))
     rules = [
         ("not allowed", _FORBIDDEN.get(of.bans, "the finished operation") if of.bans else ""),

@@ -91,8 +91,17 @@ HINTS: tuple[tuple[str, str], ...] = (
         "Python cannot read the file. The line is where it gave up; the mistake is often in the line above.",
     ),
     (
-        r"ModuleNotFoundError|ImportError|cannot import name",
-        "An import failed. Your files import each other by `from .layers import ...`; other packages must be installed.",
+        r"cannot import name",
+        "A name is imported that the module does not have: a typing slip? Compare it with the module's own spelling.",
+    ),
+    (
+        r"ModuleNotFoundError|ImportError",
+        "A module is imported that is not there: a typing slip, or a package that is not installed. Your own files import "
+        "each other by `from .layers import ...`.",
+    ),
+    (
+        r"BdbQuit",
+        "A breakpoint has no terminal here. `grade check TASK --in-process` runs your code in this one.",
     ),
     (
         r"RecursionError|maximum recursion",

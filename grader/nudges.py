@@ -3,6 +3,8 @@
 A nudge says where to look, never what is wrong: it is written for the check, not for the mistake.
 """
 
+import re
+
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
 from grader.report import CheckResult
@@ -50,6 +52,7 @@ NUDGES: dict[str, str] = {
     "with_negatives/generator": "Call it twice with generators of the same seed, then with another seed. Which results should be equal?",
 }  # fmt: skip
 
+_UNREADABLE = re.compile(r"(?:Syntax|Indentation|Tab|ModuleNotFound|Import)Error")
 _BY_OUTCOME: dict[Outcome, str] = {
     Outcome.FAILED: "Make the smallest input that you can work out by hand, and compare.",
     Outcome.ERROR: "Go to the line that is named last, and print the shapes and types of what stands in it.",
@@ -64,6 +67,10 @@ _BY_OUTCOME: dict[Outcome, str] = {
 def steps_of(check: CheckResult) -> list[tuple[str, str]]:
     """The hints for a check that did not pass, each with its label, in the order in which they are given."""
     nudge = _BY_OUTCOME.get(check.outcome, _BY_OUTCOME[Outcome.FAILED])
+    if check.outcome is Outcome.ERROR and _UNREADABLE.match(check.message):
+        nudge = (
+            "Read the line that is named, and the one above it, aloud: names, brackets, colons, indentation."
+        )
     if check.outcome is Outcome.FAILED:
         nudge = NUDGES.get(check.name, nudge)
     steps = [("nudge", nudge)]

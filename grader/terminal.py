@@ -15,7 +15,7 @@ from grader.assignment import BY_NAME
 from grader.failures import Hints, Seen, help_rows, message_rows, told_of
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Grid, Report, TaskResult
-from grader.text import clean, points
+from grader.text import clean, counted, points
 
 STYLES = {
     Outcome.PASSED: "green",
@@ -31,6 +31,7 @@ STYLES = {
 }
 WRONG = "✗"  # the mark of every other outcome
 _MARK = "*"  # of a wrong cell, with and without colour
+_PRINTED = 10  # lines of the code's own output
 MARKS = {Outcome.PASSED: "✓", Outcome.MISSING: "·", Outcome.SKIPPED: "·", Outcome.NO_VERDICT: "?"}
 
 
@@ -55,9 +56,11 @@ def print_report(
         console.print(Text(f"Note: {clean(problem)}", style="yellow"))
     if report.output.strip():
         lines = clean(report.output).strip().splitlines()
-        console.print(Text(f"\nYour code printed ({len(lines)} lines):", style="bold"))
-        for line in lines[:10]:
+        console.print(Text(f"\nYour code printed ({counted(len(lines), 'line')}):", style="bold"))
+        for line in lines[:_PRINTED]:
             console.print(Text(f"  {line[:200]}", style="dim"))
+        if len(lines) > _PRINTED:
+            console.print(Text(f"  ... {len(lines) - _PRINTED} more (all of them: --json)", style="dim"))
     print_total(console, report)
     for line in since:
         console.print(Text(line))
@@ -98,7 +101,8 @@ def print_failures(
             _print_failure(console, failure.check, again, hints)
     if told.waiting:
         names = ", ".join(told.waiting)
-        console.print(Text(f"  {task.task}: {len(told.waiting)} more wait for that ({names})", style="dim"))
+        wait = "waits" if len(told.waiting) == 1 else "wait"
+        console.print(Text(f"  {task.task}: {len(told.waiting)} more {wait} for that ({names})", style="dim"))
 
 
 def _print_failure(console: Console, check: CheckResult, again: str, hints: Hints | None) -> None:
@@ -184,8 +188,8 @@ def print_total(console: Console, report: Report) -> None:
     hidden = hidden_points(report.tasks)
     if hidden > 0:
         total.append(
-            f" {points(hidden)} more are decided only at grading, by checks that are not run here;"
-            " they are not counted as passed."
+            f" {points(hidden)} more {'is' if hidden == 1 else 'are'} decided only at grading, by checks that are"
+            " not run here, and not counted as passed."
         )
     console.print(total)
 

@@ -1,4 +1,4 @@
-"""Text of students made harmless for a terminal, and points as people write them. Imports nothing but re."""
+"""Text of students made harmless for a terminal, and numbers as people write them. Imports nothing but re."""
 
 import re
 
@@ -15,3 +15,8 @@ def clean(text: str) -> str:
 def points(value: float) -> str:
     """Points as people write them: `5.5`, `6`."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

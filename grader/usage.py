@@ -58,6 +58,11 @@ def read_tasks(names: Sequence[str]) -> tuple[list[str], set[str] | None]:
     only: set[str] = set()
     for name in names:
         task, _, one = name.partition("/")
+        if task not in BY_NAME and (name.endswith(".py") or Path(name).is_dir()):
+            raise UsageError(
+                f"{name} is a file or a folder, and a task is wanted: conv2d, say. A folder that holds a layers.py "
+                "is named by --submission."
+            )
         if task not in BY_NAME:
             raise UsageError(
                 f"There is no task {task}.{did_you_mean(task, BY_NAME)} Tasks: {', '.join(BY_NAME)}."

@@ -36,8 +36,9 @@ def verdict(error: BaseException | None, called: str) -> Verdict:
         case Skip():
             return Verdict(Outcome.SKIPPED, str(error))
         case WorkerFailure():
-            message = f"{called}\n{error.message}" if called and error.message else error.message
-            hint = explain(error.message) if error.outcome is Outcome.ERROR else ""
+            found = " ".join(error.message.split())  # a line: what was called has one of its own
+            message = f"{called}\n{found}" if called and found else found
+            hint = explain(found) if error.outcome is Outcome.ERROR else ""
             return Verdict(error.outcome, message, hint, "\n".join(map(_frame, error.frames)))
     return Verdict(Outcome.NO_VERDICT, f"the kit itself failed: {type(error).__name__}: {error}")
 

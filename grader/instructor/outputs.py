@@ -14,6 +14,7 @@ from grader.isolation import enough
 from grader.outcomes import Outcome
 from grader.report import Report
 from grader.terminal import clean, points
+from grader.text import counted
 
 _NOTES = 10  # students named one by one at the end
 _TASKS_NAMED = 5
@@ -76,7 +77,7 @@ def print_summary(console: Console, summary: Summary) -> None:
         line.append(
             f" of {points(summary.possible)} points, median {points(statistics.median(summary.totals))}"
         )
-        line.append(f", over {graded} graded submission{'s' if graded > 1 else ''}.")
+        line.append(f", over {counted(graded, 'graded submission')}.")
         console.print(line)
     if summary.failed_most:
         console.print(_failed_table(summary))

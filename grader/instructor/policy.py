@@ -37,6 +37,7 @@ import msgspec
 
 from grader.assignment import BY_NAME, TASKS
 from grader.submission import SubmissionError
+from grader.text import counted
 from grader.usage import did_you_mean
 
 NAME = "policy.toml"
@@ -214,7 +215,7 @@ class Policy:
         if self.extensions:
             found.append(("Extensions", f"{len(self.extensions)}"))
         if self.bonus:
-            found.append(("Bonus points", f"{len(self.bonus)} student{'s' if len(self.bonus) > 1 else ''}"))
+            found.append(("Bonus points", counted(len(self.bonus), "student")))
         return found
 
 

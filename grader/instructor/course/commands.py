@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from grader.instructor.course import CourseError
+from grader.text import counted
 from grader.usage import fail, messages
 
 course_app = typer.Typer(
@@ -91,7 +92,7 @@ def collect(
 
         done = fill(course_in(folder), sources, roster)
     count = len(done.students)
-    print(f"{count} submission{'s' if count != 1 else ''} collected, {done.unchanged} of them unchanged.")
+    print(f"{counted(count, 'submission')} collected, {done.unchanged} of them unchanged.")
     for student, problems in list(done.problems.items())[:_SHOWN]:
         _tell(student, f"{problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
     if len(done.problems) > _SHOWN:

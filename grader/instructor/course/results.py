@@ -13,6 +13,7 @@ from grader.instructor.course.safe import IGNORED_BY_MATHJAX, html_text, image_u
 from grader.outcomes import Outcome
 from grader.report import CheckResult, TaskResult
 from grader.terminal import points
+from grader.text import counted
 
 _COLOURS = {
     Outcome.PASSED: "#1a7f37",
@@ -117,7 +118,7 @@ def _shown(check: CheckResult) -> tuple[bool, str, str]:
 def _hidden(alike: list[CheckResult]) -> str:
     """Hidden checks of which the same is shown."""
     outcome, count = alike[0].outcome, len(alike)
-    heading = _heading(outcome, f"{count} check{'s' if count > 1 else ''} at grading", alike)
+    heading = _heading(outcome, f"{counted(count, 'check')} at grading", alike)
     if outcome is Outcome.PASSED:
         return heading
     return heading + _table([("found", MEANING_AT_GRADING.get(outcome, "")), ("likely", alike[0].diagnosis)])

@@ -20,7 +20,7 @@ from grader.instructor.report.anonymous import Names
 from grader.instructor.report.details import Packer, lost_in
 from grader.instructor.rows import Status
 from grader.instructor.standings import Graded, Standings
-from grader.text import clean, points
+from grader.text import clean, counted, points
 
 _LISTED = 50  # students named in a list of what needs a look
 
@@ -142,8 +142,7 @@ def late_text(standing: Standing) -> str:
     minutes = int(standing.late_by.total_seconds() // 60)
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if not days else ""]
-    counted = f"{standing.days_late} day{'s' if standing.days_late > 1 else ''}"
-    return f"{' '.join(part for part in parts if part)}: {counted}"
+    return f"{' '.join(part for part in parts if part)}: {counted(standing.days_late, 'day')}"
 
 
 def _line(one: Graded, names: Names, policy: Policy | None) -> Line:

@@ -11,6 +11,7 @@ UV     := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 .PHONY: setup demo test test-slow lint bench release clean
 
 setup: $(VENV)/.ready
+	@test -d examples/class || $(BIN)/python examples/make.py
 
 # the project's own environment: uv is put into it where there is none
 $(VENV)/.ready: pyproject.toml
@@ -20,6 +21,7 @@ $(VENV)/.ready: pyproject.toml
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) sync --quiet --python $(BIN)/python --extra instructor
 	@touch $@
+	@echo "Ready. Next: . $(BIN)/activate; grade --help"
 
 demo: setup
 	@$(BIN)/python examples/make.py

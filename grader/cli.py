@@ -199,8 +199,15 @@ app.command()(reproduce)
 def _folder(submission: Path | None) -> Path:
     """The folder with layers.py: the one named, else this one or `student` in it."""
     folder = submission if submission is not None else default_folder()
+    if folder.is_file():
+        fail(
+            f"{folder} is a file, and a folder is wanted: unpack it, or name the folder that holds layers.py."
+        )
     if not folder.is_dir():
-        fail(f"There is no folder {folder}. Name the one that holds your layers.py: --submission FOLDER")
+        fail(
+            f"There is no folder {folder}. Run this in the kit's folder, which has student/ in it, or name the one "
+            "that holds your layers.py: --submission FOLDER"
+        )
     if not os.access(folder, os.R_OK | os.X_OK):
         fail(f"{folder}: permission denied. Make it readable (chmod u+rx) or name another folder.")
     return folder

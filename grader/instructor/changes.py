@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from grader.terminal import clean, points
 
 CSV_FILE, TEXT_FILE = "changes.csv", "changes.txt"
 _BEFORE, _DONE = "before", ".before.done"
+_EARLIER = "changes"
 _SHOWN = 20  # students on the terminal
 _CHECKS_NAMED = 3
 # parts of a verdict's basis, the most telling first, and what it means that one differs
@@ -172,7 +174,8 @@ def _why(
 
 
 def write_changes(out: Path, moved: Sequence[Moved]) -> None:
-    """`changes.csv` and `changes.txt`."""
+    """`changes.csv` and `changes.txt`; those of earlier runs go to `changes/`, named by when they were written."""
+    _keep_earlier(out)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -201,6 +204,21 @@ def write_changes(out: Path, moved: Sequence[Moved]) -> None:
     print_changes(console, moved, shown=None)
     assert isinstance(console.file, io.StringIO)
     write_whole(out / TEXT_FILE, console.file.getvalue().encode())
+
+
+def _keep_earlier(out: Path) -> None:
+    """Who moved in an earlier run is evidence: kept, unless nobody did."""
+    try:
+        nobody = len((out / CSV_FILE).read_bytes().splitlines()) <= 1
+        when = time.strftime("%Y-%m-%d-%H%M%S", time.localtime((out / CSV_FILE).stat().st_mtime))
+    except FileNotFoundError:
+        return
+    if nobody:
+        return
+    (out / _EARLIER).mkdir(exist_ok=True)
+    for name in (TEXT_FILE, CSV_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(out / name, out / _EARLIER / f"{when}{Path(name).suffix}")
 
 
 def print_changes(console: Console, moved: Sequence[Moved], shown: int | None = _SHOWN) -> None:

@@ -108,7 +108,11 @@ def _score_table(rows: Sequence[Row]) -> Table:
     table.add_column("not full", style="dim")
     table.add_column("status")
     for row in rows:
-        lost = [task.name for task in TASKS if (row.points.get(task.name) or 0) < task.points]
+        lost = [
+            task.name
+            for task in TASKS
+            if (earned := row.points.get(task.name)) is not None and earned < task.points
+        ]
         few = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         style = "" if row.status is Status.GRADED else "yellow"
         table.add_row(Text(clean(row.student)[:24]), cell(row.total), few, Text(row.status, style=style))

@@ -78,7 +78,8 @@ def _batches(images: Tensor, labels: Tensor, size: int) -> list[tuple[Tensor, Te
 
 def _conv2d(digits: Digits) -> Example:
     x = _digit(digits)
-    edges = torch.tensor([[[[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]]])
+    # not like Sobel's: that one, flipped, is its own negative, and a flip would look like a wrong sign
+    edges = torch.tensor([[[[-1.0, 1.0, 0.0], [-2.0, 2.0, 0.0], [-1.0, 1.0, 0.0]]]])
     bell = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     blur = (bell[:, None] * bell)[None, None]
     return Example(

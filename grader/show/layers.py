@@ -69,7 +69,7 @@ def _pooled(row: list[Axes], seen: Seen, part: str, low: float, high: float) -> 
     title(row[0], f"wanted, {len(wanted)} × {len(wanted)}", BLUE)
     _grey_image(row[0], wanted, low, high)
     if part not in seen.got:
-        empty(row[1], absent(seen, part))
+        empty(row[1], absent(seen, part), like=wanted)
         row[2].set_axis_off()
         return
     got = seen.got[part][0, 0]
@@ -185,7 +185,7 @@ def _bars(axes: Axes, wanted: Tensor, got: Tensor | None) -> None:
 
 def _note_across(figure: Figure, text: str) -> None:
     figure.text(
-        0.5, 0.5, panels._clipped(text, 5, 60), ha="center", va="center", size=11, color=ORANGE,
+        0.73, 0.5, panels._clipped(text, 5, 40), ha="center", va="center", size=11, color=ORANGE,
         bbox={"facecolor": "white", "edgecolor": ORANGE, "pad": 6}, parse_math=False,
     )  # fmt: skip
 
@@ -204,7 +204,12 @@ def cross_entropy(seen: Seen, figure: Figure) -> None:
         torch.stack(losses) if losses is not None else None,
     )
     title(axes, "cross_entropy([[z, 1, −1]], [0])")
-    axes.set(xlabel=axes.get_xlabel() or "z, the logit of the target", ylim=(-0.8, 12), xlim=(-10, 10))
+    shown = None if losses is None else torch.stack(losses)
+    axes.set(
+        xlabel=axes.get_xlabel() or "z, the logit of the target",
+        ylim=_range(torch.stack(seen.wanted["losses"]), shown),
+        xlim=(-10, 10),
+    )
     axes.legend(frameon=False, loc="upper right", handlelength=3)
     if losses is None and absent(seen, "losses"):
         _note(axes, absent(seen, "losses"), height=0.3)
@@ -212,7 +217,7 @@ def cross_entropy(seen: Seen, figure: Figure) -> None:
     words = f"logits times 1000: wanted {word(huge)}"
     if "huge" in seen.got:
         words += f", yours {word(seen.got['huge'])}"
-    axes.text(0.97, 0.62, words, ha="right", transform=axes.transAxes, size=10, color=GREY)
+    axes.text(0.97, 0.74, words, ha="right", transform=axes.transAxes, size=10, color=GREY)
     grid = right.subplots(3, 1)
     wanted = seen.wanted["gradient"]
     numbers(grid[0], seen.inputs["logits"], "logits; the target's is framed")

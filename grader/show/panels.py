@@ -91,10 +91,12 @@ def bare(axes: Axes) -> None:
         spine.set(visible=True, color=GREY, linewidth=0.8)
 
 
-def empty(axes: Axes, text: str, heading: str = "yours") -> None:
-    """A panel with words in the place of a result."""
+def empty(axes: Axes, text: str, heading: str = "yours", like: Tensor | None = None) -> None:
+    """A panel with words in the place of a result. like: the image `(H, W)` that stands beside it."""
     title(axes, heading, ORANGE)
     bare(axes)
+    if like is not None:
+        axes.set_box_aspect(like.shape[0] / like.shape[1])
     axes.set_facecolor("#f7f7f7")
     # a panel holds some 9 characters an inch at this size
     inches = axes.get_window_extent().width / axes.figure.dpi
@@ -150,7 +152,7 @@ def trio(
     title(panels[0], "wanted", BLUE)
     image(panels[0], wanted, low, high)
     if part not in seen.got:
-        empty(panels[1], absent(seen, part))
+        empty(panels[1], absent(seen, part), like=wanted)
         panels[2].set_axis_off()
         return
     got = pick(seen.got[part])

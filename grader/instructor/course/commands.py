@@ -172,6 +172,8 @@ def feedback(
     print(f"{len(made.pages)} feedback pages: {where}")
     if archive is not None:
         print(f"All in one: {archive}")
+    if made.to_grade and course is not None:
+        print(f"{counted(made.to_grade, 'answer')} still to be graded: the pages show no points for them.")
     _list("Not released, since they did not hand in through the exchange:", without)
     refused = made.published.refused if made.published is not None else ()
     for one in refused[:_SHOWN]:

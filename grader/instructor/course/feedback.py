@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from grader.instructor.classes import noted_class
 from grader.instructor.collect import Handed, read, read_notebooks
 from grader.instructor.course import CourseError
@@ -29,7 +31,7 @@ from grader.instructor.course.entries import Entry, Refused
 from grader.instructor.course.gradebook import late_penalty, open_gradebook, renew_late_penalties
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
-from grader.instructor.course.publish import Published, database_url, publish
+from grader.instructor.course.publish import Published, database_url, publish, waiting
 from grader.instructor.records import read_record
 from grader.submission import SubmissionError
 
@@ -42,6 +44,7 @@ class Feedback:
     """The pages by student, and what was published for them (None in a course, where publishing is a step)."""
 
     pages: dict[str, Path]
+    to_grade: int  # answers that wait for a person
     published: Published | None = None
 
 
@@ -58,13 +61,14 @@ def course_feedback(course: Course) -> Feedback:
         course_id = str(config.CourseDirectory.get("course_id", ""))
         with open_gradebook(database_url(course, config), course_id) as gradebook:
             renew_late_penalties(gradebook, late_penalty(course, config))
+            to_grade = waiting(gradebook)
         _generate(course, students)
     pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
     if missing := [student for student, page in pages.items() if not page.is_file()]:
         raise CourseError(
             f"nbgrader wrote no feedback for {', '.join(missing[:5])}: run nbgrader generate_feedback"
         )
-    return Feedback(pages)
+    return Feedback(pages, to_grade)
 
 
 def _generate(course: Course, students: Sequence[str]) -> None:
@@ -136,18 +140,12 @@ def plain_feedback(
     for student, page in feedback.pages.items():
         pages[student] = target / f"{student}.html"
         shutil.copyfile(page, pages[student])
-    return Feedback(pages, published)
+    return Feedback(pages, published.to_grade, published)
 
 
 def cache_folder() -> Path:
     """Where courses are kept that nobody asked for: the user's cache folder."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "lenet5-kit" / "courses"
+    return platformdirs.user_cache_path("lenet5-kit", appauthor=False) / "courses"
 
 
 def _own_course(results: Path, repository: Path) -> Course:

@@ -141,7 +141,7 @@ def publish(
             if any(score is None for score in scores.auto.values()):
                 without_verdict.append(entry.student)
             on_progress(entry.student)
-        to_grade = _waiting(gradebook)
+        to_grade = waiting(gradebook)
     unknown = tuple(sorted(late.unknown)) if isinstance(late, PolicyPenalty) else ()
     return Published(written, to_grade, tuple(without_verdict), tuple(refused), unknown)
 
@@ -195,7 +195,7 @@ def _plain(name: str) -> str | None:
     return kept.strip() or None
 
 
-def _waiting(gradebook: Any) -> int:
+def waiting(gradebook: Any) -> int:
     from nbgrader.api import Grade
 
     return gradebook.db.query(Grade).filter(Grade.needs_manual_grade).count()

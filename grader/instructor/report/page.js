@@ -94,7 +94,7 @@
     const [name, , title, visibility, points] = data.checks[index];
     const article = make("article", "", "failure");
     const heading = make("h4");
-    heading.append(make("code", name), ` ${data.outcomes[outcome]}, ${worth(points)}`);
+    heading.append(make("code", name), ` ${data.outcomes[outcome]}, 0 of ${worth(points)}`);
     article.append(heading);
     const asked = [title, visibility === "hidden" ? "(At grading only.)" : ""].filter(Boolean).join(" ");
     if (asked) article.append(words("p", asked));
@@ -119,13 +119,16 @@
     const seen = new Map();
     const parts = [make("h3", "", "task")];
     const skipped = [];
-    let earned = 0, possible = 0;
+    let earned = 0, possible = 0, waiting = 0;
     for (const result of results) {
       const [name, , , , points] = data.checks[result[0]];
       const outcome = data.outcomes[result[1]];
       possible += Number(points);
       if (outcome === "passed") earned += Number(points);
-      else if (outcome === "skipped") skipped.push(name.slice(name.indexOf("/") + 1));
+      else if (outcome === "skipped") {
+        skipped.push(name.slice(name.indexOf("/") + 1));
+        waiting += Number(points);
+      }
       else {
         const cause = result[4] ? `${result[1]},${result[2]},${result[4]}` : "";
         parts.push(failure(data, result, seen.get(cause)));
@@ -133,7 +136,7 @@
       }
     }
     parts[0].append(make("code", task), ` ${Number(earned.toFixed(2))} of ${worth(String(possible))}`);
-    if (skipped.length) parts.push(make("p", `Skipped for it: ${skipped.join(", ")}.`, "quiet"));
+    if (skipped.length) parts.push(make("p", `Skipped for it, 0 of ${worth(String(Number(waiting.toFixed(2))))}: ${skipped.join(", ")}.`, "quiet"));
     return parts;
   };
 

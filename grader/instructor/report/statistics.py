@@ -11,9 +11,10 @@ from grader.instructor.records import has_verdict
 from grader.instructor.rows import Status
 from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
-from grader.report import CheckResult
+from grader.report import CheckResult, TaskResult
 
 BINS = 11
+_ORDER = {outcome: number for number, outcome in enumerate(Outcome)}  # of equally common ones the first
 ENOUGH = 10  # students, below which a correlation says nothing
 WEAK = 0.2  # a check below separates poorly (Ebel and Frisbie, Essentials of Educational Measurement, 1991)
 
@@ -110,23 +111,24 @@ def is_graded(one: Graded) -> bool:
 def tasks(graded: Sequence[Graded]) -> list[TaskFigures]:
     """Each task's figures, in the assignment's order."""
     found = []
+    by_task: dict[str, list[TaskResult]] = {task.name: [] for task in TASKS}
+    for one in graded:
+        if is_graded(one):
+            for result in one.report.tasks:
+                by_task[result.task].append(result)
+    # a file that cannot be read has the same diagnosis in all of its tasks, and says nothing of this one
+    spread = Counter(
+        diagnosis for results in by_task.values() for diagnosis in set().union(*map(_diagnoses, results))
+    )
     for task in TASKS:
-        results = [
-            result
-            for one in graded
-            if is_graded(one)
-            for result in one.report.tasks
-            if result.task == task.name
-        ]
+        results = by_task[task.name]
         lost = [result for result in results if result.outcome is not Outcome.PASSED]
         outcomes = Counter(result.outcome for result in lost)
-        diagnoses = Counter(
-            diagnosis
-            for result in lost
-            for diagnosis in {check.diagnosis for check in result.checks if check.diagnosis}
+        diagnoses = Counter(diagnosis for result in lost for diagnosis in _diagnoses(result))
+        outcome, with_outcome = min(
+            outcomes.items(), key=lambda item: (-item[1], _ORDER[item[0]]), default=(None, 0)
         )
-        outcome, with_outcome = outcomes.most_common(1)[0] if outcomes else (None, 0)
-        diagnosis, with_diagnosis = _first(diagnoses)
+        diagnosis, with_diagnosis = _first(diagnoses, spread)
         found.append(
             TaskFigures(
                 task.name,
@@ -143,9 +145,16 @@ def tasks(graded: Sequence[Graded]) -> list[TaskFigures]:
     return found
 
 
-def _first(counts: Counter[str]) -> tuple[str, int]:
-    """The most common one; of equally common ones the first by name, so that the page is the same each time."""
-    return min(counts.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
+def _diagnoses(result: TaskResult) -> set[str]:
+    return {check.diagnosis for check in result.checks if check.diagnosis}
+
+
+def _first(counts: Counter[str], spread: Counter[str]) -> tuple[str, int]:
+    """The most common one; of equally common ones that of the fewest tasks, then the first by name.
+
+    So the page is the same each time, and with other names.
+    """
+    return min(counts.items(), key=lambda item: (-item[1], spread[item[0]], item[0]), default=("", 0))
 
 
 def checks(graded: Sequence[Graded]) -> list[CheckFigures]:

@@ -37,6 +37,25 @@ def test_all_right_is_status_0_and_names_the_points_of_grading(grade, folder: Pa
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_a_file_in_the_place_of_a_task_says_how_to_name_a_folder(grade, folder: Path) -> None:
+    done = grade("check", "student/layers.py")
+    assert done.returncode == 2
+    assert "--submission" in done.stderr
+
+
+def test_long_output_says_how_much_is_left_out(grade, folder: Path) -> None:
+    edit(folder, "layers", "y = x @ weight.T", "print('so\\n' * 12)\n    y = x @ weight.T")
+    done = grade("check", "linear/values")
+    assert "lines):" in done.stdout
+    assert " more (all of them: --json)" in done.stdout
+
+
+def test_an_error_of_several_lines_stands_beside_what_was_called(grade, folder: Path) -> None:
+    edit(folder, "layers", "y = x @ weight.T", "raise TypeError('first\\n second')")
+    done = grade("check", "linear/values")
+    assert "found   TypeError: first second" in done.stdout
+
+
 def test_a_wrong_answer_is_explained_with_the_command_to_run_again(grade, folder: Path) -> None:
     edit(folder, "layers", "windows, weight)", "windows, weight.flip(-1, -2))")
     done = grade("check", "conv2d")

@@ -17,6 +17,7 @@ CASES = {
     "two axes": (torch.ones(2, 1, 9, 5), image, "shape", "channels is 1 instead of 3, height is 9 instead of 4"),
     "dimensions": (torch.ones(3), y, "shape", "1 dimensions instead of 2"),
     "dtype": (y.double(), y, "dtype", "the dtype is torch.float64; wanted torch.float32"),
+    "NaN in a number": (torch.tensor(float("nan")), torch.tensor(2.5), "nan", "the value is nan; wanted 2.5"),
     "NaN": (torch.tensor([[1.0, 2.0, float("nan")], [4.0, 5.0, 6.0]]), y, "nan", "1 of 6 values are NaN or infinite; the first at [0, 2]"),
     "infinite": (y / 0, y, "nan", "6 of 6"),
     "scale": (2 * y, y, "scale", "every value is 2 times the wanted one"),

@@ -234,6 +234,19 @@ def test_a_submission_that_changed_moves_its_student(folder: Path, out: Path) ->
     assert "ben" in (out / "changes.txt").read_text()
 
 
+def test_who_moved_in_earlier_runs_is_kept(folder: Path, out: Path) -> None:
+    run(folder, out)
+    for words in ("fail conv2d relu", "fail conv2d"):
+        hand_in(folder, "ben", words)
+        for path in out.glob("changes.*"):  # as if it were written a day earlier
+            os.utime(path, (path.stat().st_mtime - 86_400,) * 2)
+        run(folder, out)
+    kept = sorted((out / "changes").iterdir())
+    assert [path.suffix for path in kept] == [".csv", ".txt"]
+    assert "48" in kept[0].read_text()
+    assert moved(out)["ben"][0][:2] == ("48", "49")
+
+
 def test_a_check_that_changed_examines_its_task_only(
     folder: Path, out: Path, changed: Callable[..., None], tmp_path: Path
 ) -> None:

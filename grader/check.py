@@ -4,9 +4,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -86,8 +87,6 @@ def passed(report: Report) -> bool:
 
 def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> int:
     """Check on every save, only the tasks that the saved files can have changed, until Ctrl-C."""
-    import watchfiles
-
     chosen = [task for task in TASKS if task.name in tasks]
     submission = read_folder(folder, STUDENT)
     progress = Progress.of(folder)
@@ -95,8 +94,7 @@ def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> 
     loaded = dict(report.loaded)
     _print_progress(console, report, again, progress)
     console.print(f"\nWatching {folder} (Ctrl-C ends) ...", style="dim")
-    # short intervals: an editor's save is one or two events, and a student waits for the answer
-    for changes in watchfiles.watch(folder, step=20, debounce=60, raise_interrupt=False):
+    for changes in _saves(folder):
         changed_files = {os.path.basename(path) for _, path in changes}
         if not any(name.endswith(".py") for name in changed_files):
             continue
@@ -121,6 +119,17 @@ def _watch(console: Console, folder: Path, tasks: Sequence[str], again: str) -> 
         _print_progress(console, report, again, progress)
         console.print(f"checked {', '.join(affected)} in {time.monotonic() - start:.2f} s", style="dim")
     return 0
+
+
+def _saves(folder: Path) -> Iterator[set[tuple[Any, str]]]:
+    """What was saved, each time, until Ctrl-C, which is how watching ends."""
+    import watchfiles
+
+    # short intervals: an editor's save is one or two events, and a student waits for the answer
+    try:
+        yield from watchfiles.watch(folder, step=20, debounce=60)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
 
 
 def _print_progress(console: Console, report: Report, again: str, progress: Progress) -> None:

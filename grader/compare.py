@@ -118,7 +118,8 @@ def _leaf(got: Any, wanted: Any, rtol: float, atol: float) -> Difference | None:
             return _wrong_type(got, f"a {type(wanted).__name__}")
         return None if got == wanted else Difference("values", f"got {_short(got)}; wanted {_short(wanted)}")
     if type(got) is not float:
-        return _wrong_type(got, "a Python float")
+        form = ": `.item()` takes it out" if isinstance(got, Tensor) and got.numel() == 1 else ""
+        return _wrong_type(got, f"a Python float{form}")
     if got == wanted or (math.isnan(got) and math.isnan(wanted)):
         return None
     if math.isnan(got) or math.isinf(got):

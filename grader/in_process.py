@@ -7,6 +7,8 @@ student's code does, it does to this process. Only for one's own code, never for
 import pdb
 import sys
 import traceback
+from pathlib import Path
+from types import TracebackType
 
 from grader.examination import OpenWorker
 from grader.limits import Limits
@@ -51,7 +53,13 @@ def open_in_process(debug: bool) -> OpenWorker:
 
 def _debug(error: BaseException) -> None:
     """Open pdb where the student's code raised, on the real terminal."""
-    traceback.print_exception(error)
     inner = error.__traceback__
+    while inner is not None and inner.tb_next is not None and _ours(inner):
+        inner = inner.tb_next
+    traceback.print_exception(error.with_traceback(inner))
     print("The code raised; `u` and `d` move through the frames, `q` goes on.", file=sys.stderr)
     pdb.post_mortem(inner)
+
+
+def _ours(frame: TracebackType) -> bool:
+    return Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)

@@ -118,7 +118,9 @@ class GradeMagics(Magics):
         except UsageError as error:
             raise MagicUsageError(str(error)) from None
         if (options.show or options.explain) and (only is not None or not options.tasks):
-            raise MagicUsageError("Name the task, for example: %grade --show conv2d")
+            raise MagicUsageError(
+                f"Name the task, for example: %grade --{'show' if options.show else 'explain'} conv2d"
+            )
         folder = Path(options.submission) if options.submission else default_folder()
         if options.explain:
             _explain(tasks)

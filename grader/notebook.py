@@ -55,6 +55,7 @@ def check(task: str, folder: str | Path = ".") -> None:
     from grader.assignment import BY_NAME
     from grader.check import STUDENT, passed
     from grader.examine import examine
+    from grader.failures import told_of
     from grader.submission import read_folder
 
     if task not in BY_NAME:
@@ -68,5 +69,5 @@ def check(task: str, folder: str | Path = ".") -> None:
         print(f"{task}: all public checks pass ({score})")
         return
     console = Console(highlight=False, width=100, force_terminal=False, force_jupyter=False)
-    terminal.print_failures(console, result, "grade check", {})
+    terminal.print_failures(console, result, told_of(result, {}), "grade check")
     raise ChecksFailed(f"{task}: {result.outcome}, {score}")

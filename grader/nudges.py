@@ -52,6 +52,11 @@ NUDGES: dict[str, str] = {
     "with_negatives/generator": "Call it twice with generators of the same seed, then with another seed. Which results should be equal?",
 }  # fmt: skip
 
+# of answers that are wrong in the same way in any check
+_BY_MESSAGE = (
+    (r"got (a|an|None)\b.*; wanted (a|an|None)\b", "What does your function return? Print `type(...)` of it, and read what the docstring promises."),
+    (r"model\.training: got", "In which mode does your function find the model, and in which does it leave it?"),
+)  # fmt: skip
 _UNREADABLE = re.compile(r"(?:Syntax|Indentation|Tab|ModuleNotFound|Import)Error")
 _BY_OUTCOME: dict[Outcome, str] = {
     Outcome.FAILED: "Make the smallest input that you can work out by hand, and compare.",
@@ -73,6 +78,8 @@ def steps_of(check: CheckResult) -> list[tuple[str, str]]:
         )
     if check.outcome is Outcome.FAILED:
         nudge = NUDGES.get(check.name, nudge)
+        found = check.message.rpartition("\n")[2]
+        nudge = next((words for pattern, words in _BY_MESSAGE if re.search(pattern, found)), nudge)
     steps = [("nudge", nudge)]
     if check.diagnosis:
         steps.append(("likely", check.diagnosis))

@@ -220,7 +220,7 @@ def _failure(raised: wire.Raised, sandboxed: bool) -> WorkerFailure:
             return OutOfMemoryError(f"{raised.exception[:100]}: {text}", frames)
         case "forbidden":
             return ForbiddenError(
-                f"{text} was called: the finished operation that this task asks for", frames
+                f"torch's own {text} was called: the finished operation that this task asks for", frames
             )
         case "refused" if sandboxed:
             return ForbiddenError(

@@ -69,7 +69,10 @@ class Run:
         ]
         if not failing:
             return ""
-        return f"If it calls your {' and '.join(failing)}, mend that first: its own checks do not pass."
+        which, whose = ("that", "its") if len(failing) == 1 else ("those", "their")
+        return (
+            f"If it calls your {' and '.join(failing)}, mend {which} first: {whose} own checks do not pass."
+        )
 
     def task_results(self, tasks: Sequence[Task]) -> tuple[TaskResult, ...]:
         """The results by task, with the points that the checks that ran are worth."""

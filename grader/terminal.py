@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.assignment import BY_NAME
-from grader.failures import Hints, Seen, help_rows, message_rows, told_of
+from grader.failures import Hints, Seen, Told, help_rows, message_rows, told_of
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Grid, Report, TaskResult
 from grader.text import clean, counted, points
@@ -50,8 +50,18 @@ def print_report(
     """
     console.print(_table(console, report))
     seen: Seen = {}
+    alike: dict[
+        str, list[str]
+    ] = {}  # tasks that fail for one cause which is told before, as a file that cannot be read
     for task in report.tasks:
-        print_failures(console, task, again, seen, hints)
+        told = told_of(task, seen, hinting=hints is not None)
+        causes = {failure.same_as for failure in told.failures}
+        if len(causes) == 1 and (cause := causes.pop()):
+            alike.setdefault(cause, []).append(task.task)
+        else:
+            print_failures(console, task, told, again, hints)
+    for cause, tasks in alike.items():
+        console.print(Text(f"\n{', '.join(tasks)}: the same as {cause}", style="dim"))
     for problem in report.problems:
         console.print(Text(f"Note: {clean(problem)}", style="yellow"))
     if report.output.strip():
@@ -88,10 +98,9 @@ def _table(console: Console, report: Report) -> Table:
 
 
 def print_failures(
-    console: Console, task: TaskResult, again: str, seen: Seen, hints: Hints | None = None
+    console: Console, task: TaskResult, told: Told, again: str, hints: Hints | None = None
 ) -> None:
-    """The checks of a task that did not pass; those that were skipped are only named."""
-    told = told_of(task, seen, hinting=hints is not None)
+    """What is `told` of a task's checks that did not pass; those that were skipped are only named."""
     if told.note:
         console.print(Text(f"\n{task.task}: {clean(told.note)}", style="dim"))
     for failure in told.failures:

@@ -102,12 +102,13 @@ def grade(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `grade` as a user would, in a folder of its own, on a terminal of 80 columns."""
 
     def run(
-        *arguments: str | Path, cwd: Path = tmp_path, **environment: str
+        *arguments: str | Path, cwd: Path = tmp_path, typed: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*GRADE, *map(str, arguments)],
             cwd=cwd,
             env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **environment},
+            input=typed,
             capture_output=True,
             text=True,
             timeout=120,

@@ -43,6 +43,23 @@ def test_a_file_in_the_place_of_a_task_says_how_to_name_a_folder(grade, folder: 
     assert "--submission" in done.stderr
 
 
+def test_a_file_that_cannot_be_read_is_explained_once(grade, folder: Path) -> None:
+    edit(folder, "layers", "def relu(x", "def relu(x x")
+    done = grade("check")
+    text = " ".join(done.stdout.split())
+    assert (
+        "max_pool2d, linear, relu, leaky_relu, elu, softmax, cross_entropy: the same as conv2d/values" in text
+    )
+
+
+def test_a_debugger_begins_in_the_students_code(grade, folder: Path) -> None:
+    edit(folder, "layers", "return x.clamp(min=0)", "return y")
+    done = grade("check", "relu/values", "--in-process", "--pdb", typed="q\n")
+    said = done.stdout + done.stderr
+    assert "in relu" in said
+    assert "server.py" not in said
+
+
 def test_long_output_says_how_much_is_left_out(grade, folder: Path) -> None:
     edit(folder, "layers", "y = x @ weight.T", "print('so\\n' * 12)\n    y = x @ weight.T")
     done = grade("check", "linear/values")

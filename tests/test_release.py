@@ -282,7 +282,7 @@ def test_kit_holds_what_a_student_needs_and_nothing_else(contents: dict[str, byt
         *grader,
         *figures,
         *("grader/py.typed", "grader/checks/expectations.npz", "grader/checks/tasks.json", "datasets.py"),
-        *("pyproject.toml", "README.md", "HANDOUT.md", "HANDOUT.html"),
+        *("pyproject.toml", "LICENSE", "README.md", "HANDOUT.md", "HANDOUT.html"),
     }
     assert not [name for name in contents if re.search("instructor|solutions|tests/|hidden", name)]
 

@@ -245,6 +245,7 @@ def kit_files(root: Path) -> dict[str, bytes]:
         "grader/checks/tasks.json": _descriptions(root, text),
         "datasets.py": (root / "datasets.py").read_bytes(),
         "pyproject.toml": student_pyproject(_read(root / "pyproject.toml")).encode(),
+        "LICENSE": (root / "LICENSE").read_bytes(),
         "README.md": (handout / "kit_readme.md").read_bytes(),
         "HANDOUT.md": text.encode(),
         "HANDOUT.html": render(text, figures).encode(),
@@ -272,7 +273,7 @@ def student_pyproject(text: str) -> str:
     """The repository's pyproject.toml without what only its authors and instructors need."""
     tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
     kept = [table for table in tables if table[1:].partition("]")[0] in _PYPROJECT_TABLES]
-    return "".join(kept).rstrip() + "\n"
+    return re.sub(r', "instructor/[^"]*"', "", "".join(kept)).rstrip() + "\n"
 
 
 def secret_lines(root: Path) -> dict[str, str]:

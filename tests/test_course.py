@@ -191,6 +191,8 @@ def test_scores_and_cells_are_the_records(course: Course) -> None:
     class_of_three(course)
     done = publish_course(course)
     assert done == Published(3, 2, (), ())
+    shutil.rmtree(course.root / "submitted" / "anna")
+    assert publish_course(course).gone == ("anna",)
     anna = grades(course, "anna")
     assert {name: anna[name]["auto"] for name in FULL} == FULL | {"conv2d": 4.5}
     assert {name for name, row in anna.items() if row["waits"]} == {"a1", "b"}

@@ -175,6 +175,14 @@ def test_who_is_not_on_the_roster_is_named(course: Course, roster: Path, tmp_pat
     assert done.missing == ("zyam", "cdoe")
 
 
+def test_who_was_collected_before_there_was_a_roster_is_named(
+    course: Course, roster: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "export.zip").write_bytes(zipped({**below("aberg"), **below("Anna Berg/x")}))
+    assert not collect(course, [tmp_path / "export.zip"]).strangers
+    assert len(collect(course, [tmp_path / "export.zip"], roster).strangers) == 1
+
+
 def test_without_a_roster_folders_name_the_students(course: Course, tmp_path: Path) -> None:
     (tmp_path / "export.zip").write_bytes(zipped({**below("anna"), **below("<img src=x>")}))
     done = collect(course, [tmp_path / "export.zip"])

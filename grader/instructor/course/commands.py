@@ -100,6 +100,9 @@ def collect(
     _list("Nothing new: a later submission is there already of", done.older)
     _list("On the roster, and nothing handed in:", done.missing)
     _list("On no line of the roster, or on two, and left out:", done.unknown)
+    if done.strangers:
+        _list("In submitted/, and not on the roster (from before there was one?):", done.strangers)
+        print(f"Who is no student: delete their folders in {folder / 'submitted'}.")
     if done.unknown:
         print(f"Add them to the roster, and collect again: {folder / 'roster.csv'}")
         raise typer.Exit(1)
@@ -130,6 +133,12 @@ def publish(folder: CourseFolder) -> None:
     if done.time_unknown:
         print(
             "No penalty is taken. Write their times into policy.toml, under [handed_in], and publish again."
+        )
+    _list("Published before, and no longer in submitted/; they stay in the gradebook:", done.gone)
+    if done.gone:
+        print(
+            f"To take one out: delete its folder in {folder / 'autograded'} and {folder / 'feedback'}, and there: "
+            "nbgrader db student remove ID --force"
         )
     if done.refused or done.without_verdict or done.time_unknown:
         raise typer.Exit(1)

@@ -50,7 +50,7 @@ class Feedback:
 
 def course_feedback(course: Course) -> Feedback:
     """The pages of everybody in the course's `autograded/`. Raises `CourseError`."""
-    students = _autograded(course)
+    students = course.published()
     if not students:
         raise CourseError(
             f"Nothing is published in {course.root} yet, so there is no feedback to write. Run: grade course publish"
@@ -100,13 +100,6 @@ def _generate_without(driven: Any, others: Collection[str]) -> dict[str, Any]:
     driven.coursedir.student_id_exclude = ",".join(others)
     with quiet():
         return driven.generate_feedback(ASSIGNMENT, force=True)
-
-
-def _autograded(course: Course) -> list[str]:
-    folder = course.root / "autograded"
-    if not folder.is_dir():
-        return []
-    return sorted(p.name for p in folder.iterdir() if (p / ASSIGNMENT / f"{NOTEBOOK}.ipynb").is_file())
 
 
 def plain_feedback(

@@ -67,6 +67,12 @@ class Course:
     def feedback(self, student: str) -> Path:
         return self.root / "feedback" / student / ASSIGNMENT
 
+    def published(self) -> list[str]:
+        """Whose notebook was written to `autograded/`."""
+        return sorted(
+            path.parents[1].name for path in self.root.glob(f"autograded/*/{ASSIGNMENT}/{NOTEBOOK}.ipynb")
+        )
+
     def students(self) -> list[str]:
         """Who handed something in: the folders in `submitted/` that hold the assignment."""
         folder = self.root / "submitted"

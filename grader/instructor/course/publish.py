@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Published:
     to_grade: int  # answers that wait for a person
     without_verdict: tuple[str, ...]
     refused: tuple[Refused, ...]
+    gone: tuple[str, ...] = ()  # published before, and no longer in submitted/
     time_unknown: tuple[str, ...] = ()  # whose lateness the policy asks for, and nobody knows
 
 
@@ -143,7 +144,7 @@ def publish(
             on_progress(entry.student)
         to_grade = waiting(gradebook)
     unknown = tuple(sorted(late.unknown)) if isinstance(late, PolicyPenalty) else ()
-    return Published(written, to_grade, tuple(without_verdict), tuple(refused), unknown)
+    return Published(written, to_grade, tuple(without_verdict), tuple(refused), time_unknown=unknown)
 
 
 def publish_course(course: Course, on_progress: Callable[[str], None] = lambda student: None) -> Published:
@@ -156,7 +157,7 @@ def publish_course(course: Course, on_progress: Callable[[str], None] = lambda s
         raise CourseError(
             f"Nothing is in {course.root / 'submitted'} yet. Fill it: grade course collect {course.root} SUBMISSIONS"
         )
-    return publish(
+    done = publish(
         course,
         (course_entry(course, student) for student in students),
         url=database_url(course, config),
@@ -165,6 +166,7 @@ def publish_course(course: Course, on_progress: Callable[[str], None] = lambda s
         roster=read_roster(course.roster) if course.roster.is_file() else None,
         on_progress=on_progress,
     )
+    return replace(done, gone=tuple(sorted(set(course.published()) - set(students))))
 
 
 def database_url(course: Course, config: Any) -> str:

@@ -182,8 +182,10 @@ def release(
             made = make(ROOT, out)
         except ReleaseError as error:
             fail(str(error))
-    for path in made:
-        print(path)
+    told = ("the students' files", "the kit to hand out")
+    for what, path in zip(told, made, strict=True):
+        print(f"{what}: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    print("Does it hold together? grade doctor --assignment")
 
 
 def similar(

@@ -82,6 +82,10 @@ SLIPS = {
         TABLE, ROW, ROW.replace('"layers"', '"layer"'),
         "relu stands in layer.py, and there is no solutions/layer.py. Did you mean layers?", "name one of layers,",
     ),
+    "arguments of other names": (
+        LAYERS, "def relu(x: Tensor)", "def relu(values: Tensor)",
+        f"relu takes (values), and the table says (x) ({TABLE}, line ", "make them alike",
+    ),
     "a group that is banned nowhere": (
         TABLE, ROW, ROW.replace("activation", "activations"),
         f'relu bans "activations", and OPERATORS in {FINISHED} has no such group. Did you mean activation?',

@@ -56,6 +56,7 @@ class _Row:
 
     name: str
     module: str
+    parameters: tuple[str, ...]
     bans: str
     line: int
 
@@ -138,6 +139,7 @@ class _Sources:
     def _defined(self, row: _Row, tree: ast.Module) -> Iterator[Slip]:
         lines = {node.name: node.lineno for node in tree.body if isinstance(node, _Defined)}
         if row.name in lines:
+            yield from self._called(row, next(node for node in _functions(tree) if node.name == row.name))
             return
         others = [name for name in lines if name not in self.tasks]
         meant = did_you_mean(row.name, others)
@@ -145,6 +147,18 @@ class _Sources:
         wrong = f"there is no function or class {row.name}, which the table has ({_TABLE}, line {row.line})."
         mend = "define it under this name between the markers, or change the row of the table."
         yield Slip(f"solutions/{row.module}.py", line, wrong + meant, mend)
+
+    def _called(self, row: _Row, node: _Defined) -> Iterator[Slip]:
+        found = _parameters(node)
+        if found == row.parameters:
+            return
+        wrong = f"{row.name} takes ({', '.join(found)}), and the table says ({', '.join(row.parameters)})"
+        yield Slip(
+            f"solutions/{row.module}.py",
+            node.lineno,
+            f"{wrong} ({_TABLE}, line {row.line}).",
+            "make them alike: students are told of a call by the table's names.",
+        )
 
     # -- checks and mistakes --------------------------------------------------------------------------
 
@@ -228,7 +242,17 @@ def _rows(table: ast.Module) -> Iterator[_Row]:
         if isinstance(node, ast.Call) and _name(node.func) == "Task":
             name, module = _text(_argument(node, 0, "name")), _text(_argument(node, 1, "module"))
             if name and module:
-                yield _Row(name, module, _text(_argument(node, 4, "bans")) or "", node.lineno)
+                listed = getattr(_argument(node, 3, "parameters"), "elts", [])
+                parameters = tuple(_text(one) or "" for one in listed)
+                yield _Row(name, module, parameters, _text(_argument(node, 4, "bans")) or "", node.lineno)
+
+
+def _parameters(node: _Defined) -> tuple[str, ...]:
+    """What may be given by position; of a class, to make one of it."""
+    if isinstance(node, ast.ClassDef):
+        made = next((one for one in node.body if getattr(one, "name", "") == "__init__"), None)
+        return _parameters(made)[1:] if isinstance(made, ast.FunctionDef) else ()
+    return tuple(one.arg for one in (*node.args.posonlyargs, *node.args.args))
 
 
 def _keys(tree: ast.Module, variable: str) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from grader.reproduce.commands import reproduce
-from grader.usage import complete_task, default_folder, fail, messages, parse_tasks
+from grader.show.pictured import no_picture
+from grader.usage import complete_task, default_folder, fail, messages, parse_tasks, refuse_slips
 
 app = typer.Typer(
     name="grade",
@@ -96,6 +97,7 @@ def check(
     folder = _folder(submission)
     again = "grade check" if submission is None else f"grade check --submission {submission}"
     with messages():
+        refuse_slips()
         workers = None
         if not in_process:
             from grader.limits import Limits
@@ -153,6 +155,9 @@ def show(
         fail(f"{out} is one file, and there are {len(names)} pictures: name a folder.")
     folder = _folder(submission)
     with messages():
+        refuse_slips()
+        if message := no_picture(names):
+            fail(message)
         from grader.limits import Limits
         from grader.untrusted import start_workers
 
@@ -165,17 +170,22 @@ def show(
 @app.command()
 def explain(
     tasks: Annotated[
-        list[str], typer.Argument(help="Tasks (conv2d), one or more.", autocompletion=complete_task)
-    ],
+        list[str] | None,
+        typer.Argument(help="Tasks (conv2d); none for a list of them.", autocompletion=complete_task),
+    ] = None,
 ) -> None:
     """What a task asks: its docstring with the formula, its checks and points, and what is not allowed."""
-    names, _ = parse_tasks([name.partition("/")[0] for name in tasks])
+    names, _ = parse_tasks([name.partition("/")[0] for name in tasks or []])
     with messages():
+        refuse_slips()
         from rich.console import Console
 
         from grader import explain as command
 
         console = Console(highlight=False)
+        if not tasks:
+            command.overview(console)
+            return
         for number, name in enumerate(dict.fromkeys(names)):
             if number:
                 console.print()

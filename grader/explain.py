@@ -20,7 +20,9 @@ from rich.text import Text
 from grader import terminal
 from grader.assignment import BUILDS_ON, BY_NAME, INSTEAD, MODULES, TASKS
 from grader.kit import ROOT
+from grader.show.pictured import pictured
 from grader.text import points
+from grader.wrapping import wrapped
 
 _GRADER = Path(__file__).parent
 RECORDED = _GRADER / "checks" / "tasks.json"
@@ -135,11 +137,11 @@ def _fitted(paragraph: str, width: int) -> str:
             else:
                 joined.append(line)
         lines = joined
-    indent = "    " if paragraph.startswith(" ") else "  "
+    formula = paragraph.startswith(" ")
+    indent = "    " if formula else "  "
     fitted = []
     for line in [part for whole in lines for part in _parts(whole, width - len(indent))]:
-        hanging = " " * (len(line) - len(line.lstrip()))
-        fitted += textwrap.wrap(line, width - len(indent), subsequent_indent=hanging, break_on_hyphens=False)
+        fitted += wrapped(line, width - len(indent), formula=formula)
     return "\n".join(indent + line for line in fitted)
 
 
@@ -162,19 +164,43 @@ def explain(console: Console, task: str) -> None:
         console.print()
     checks = public_checks(task)
     console.print(Text("The checks that you can run", style="bold"))
-    terminal.print_labelled(console, [(check.name.partition("/")[2], check.title) for check in checks])
+    _print_labelled(console, [(check.name.partition("/")[2], check.title) for check in checks])
     hidden = of.points - sum(check.points for check in checks)
     if hidden > 0:
         words = f"{points(hidden)} of its points {'is' if hidden == 1 else 'are'} decided only at grading, by checks of the same kind."
         console.print(Padding(Text(words), (1, 0, 0, 2)))
+    more = [f"the handout's section on {task}"] if about.handout else []
+    more += [f"grade show {task} draws it"] if task in pictured() else []
+    more.append(f"grade check {task} --hint helps")
     rules = [
         ("not allowed", _FORBIDDEN.get(of.bans, "the finished operation") if of.bans else ""),
         ("instead", INSTEAD.get(of.bans, "")),
         ("may call", ", ".join(f"your {name}" for name in BUILDS_ON.get(task, ()))),
-        (
-            "more",
-            f"the handout's section on {task}; grade show {task} draws it; grade check {task} --hint helps",
-        ),
+        ("more", "; ".join(more)),
     ]
     console.print()
-    terminal.print_labelled(console, rules)
+    _print_labelled(console, rules)
+
+
+def _print_labelled(console: Console, rows: list[tuple[str, str]]) -> None:
+    """Rows of a label and its text, whose lines do not break within code or a formula."""
+    width = console.width - max((len(label) for label, text in rows if text), default=0) - 4
+    rows = [(label, "\n".join(wrapped(text, width))) for label, text in rows]
+    terminal.print_labelled(console, rows)
+
+
+def overview(console: Console) -> None:
+    """Print a line for each task: its points, its file and how its docstring begins."""
+    rows = [
+        (task.name, f"{points(task.points)} point{'s' * (task.points != 1)}", f"{task.module}.py")
+        for task in TASKS
+    ]
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = Text()
+        for text, width, style in zip(row, widths, ("bold", "", "dim"), strict=True):
+            line.append(text.ljust(width), style=style)
+        line.append(" ".join(describe(row[0]).docstring.partition("\n\n")[0].split()))
+        line.truncate(console.width, overflow="ellipsis")
+        console.print(line, no_wrap=True)
+    console.print(Text("\nOne of them: grade explain TASK", style="dim"))

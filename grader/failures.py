@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from grader.outcomes import Outcome
 from grader.report import CheckResult, TaskResult
+from grader.show.pictured import pictured
 
 Row = tuple[str, str]  # a label and its text
 Hints = Callable[[CheckResult], list[Row]]  # what is told beside the message of a check that did not pass
@@ -38,7 +39,8 @@ def told_of(task: TaskResult, seen: Seen, hinting: bool = False) -> Told:
         if "still the stub" not in message:  # of a stub the table says enough
             return Told(note=message)
         name = task.task
-        begin = f"not begun; grade explain {name} says what it should do, grade show {name} draws it"
+        begin = f"not begun; grade explain {name} says what it should do"
+        begin += f", grade show {name} draws it" * (name in pictured())
         return Told(note=begin if hinting else "")
     failures = []
     for check in task.checks:

@@ -27,6 +27,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import Image, Markdown, display
 
 from grader import judge
+from grader.show.pictured import no_picture
 from grader.usage import UsageError, default_folder, read_tasks
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
@@ -148,6 +149,8 @@ class GradeMagics(Magics):
         display({"text/html": page, "text/plain": _as_text(checked, again)}, raw=True)
 
     def _show(self, folder: Path, tasks: list[str]) -> None:
+        if message := no_picture(tasks):
+            raise MagicUsageError(message)
         for picture in self._ask(judge.Show(str(folder.resolve()), tasks)).pictures:
             display(Image(base64.b64decode(picture.png), format="png", alt=picture.words))
 

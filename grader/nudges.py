@@ -8,6 +8,7 @@ import re
 from grader.assignment import BY_NAME
 from grader.outcomes import Outcome
 from grader.report import CheckResult
+from grader.show.pictured import pictured
 
 # by check; those that are not here have the nudge of their outcome
 NUDGES: dict[str, str] = {
@@ -84,11 +85,8 @@ def steps_of(check: CheckResult) -> list[tuple[str, str]]:
     if check.diagnosis:
         steps.append(("likely", check.diagnosis))
     module = BY_NAME[check.task].module
-    steps.append(
-        (
-            "read",
-            f"`grade explain {check.task}`, the handout's section on {check.task}, and the check itself in "
-            f"grader/checks/public/test_{module}.py; `grade show {check.task}` draws what you have.",
-        )
-    )
+    read = f"`grade explain {check.task}`, the handout's section on {check.task}, and the check itself in "
+    read += f"grader/checks/public/test_{module}.py"
+    read += f"; `grade show {check.task}` draws what you have." if check.task in pictured() else "."
+    steps.append(("read", read))
     return steps

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import BUILDS_ON, BY_NAME, INSTEAD, Task
+from grader.authored import not_imported
 from grader.checking import Agree, CheckInfo, Draw, seed_of
 from grader.examination import Examination
 from grader.outcomes import KitError, Outcome
@@ -88,12 +89,15 @@ class Suite:
 
     def __init__(self, visibilities: Sequence[Visibility]):
         self._items: list[pytest.Function] = []
+        self._broken: list[str] = []
         arguments = [str(FOLDERS[visibility]) for visibility in visibilities]
         arguments += ["--rootdir", str(Path(__file__).parent), "-c", os.devnull, "--noconftest"]
         arguments += ["--import-mode=importlib", "--assert=plain"]
         arguments += [option for name in _UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
         with _no_foreign_plugins():
             status = pytest.main(arguments, plugins=[self])
+        if self._broken:
+            raise KitError("\n\n".join(self._broken))
         if status is not pytest.ExitCode.OK or not self._items:
             raise KitError(f"pytest could not collect the checks (status {int(status)})")
         for item in self._items:
@@ -123,6 +127,17 @@ class Suite:
             run.results[_name(item)] = result
             if run.on_check is not None:
                 run.on_check(result)
+
+    def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo) -> None:
+        """pytest's hook: a file of checks cannot be imported."""
+        if call.excinfo is None:
+            return
+        error = call.excinfo.value
+        cause = error.__cause__ or error  # pytest wraps what an import raises in a text of its own
+        name = node.path.name
+        self._broken.append(
+            not_imported(cause) or f"{name} cannot be collected: {type(cause).__name__}: {cause}"
+        )
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """pytest's hook: nothing is run yet."""

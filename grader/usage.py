@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import importlib.util
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import NoReturn
 import typer
 
 from grader.assignment import BY_NAME, TASKS
+from grader.authored import not_imported
+from grader.kit import ROOT
 from grader.outcomes import KitError
 from grader.submission import SubmissionError
 
@@ -22,14 +25,32 @@ def fail(message: str) -> NoReturn:
 
 @contextlib.contextmanager
 def messages() -> Iterator[None]:
-    """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback."""
+    """Around a command: what a user can mend becomes a message, Ctrl-C ends without a traceback.
+
+    So does an exception for which a file of the assignment's author cannot be imported.
+    """
     try:
         yield
     except (SubmissionError, KitError) as error:
         fail(str(error))
+    except Exception as error:
+        if message := not_imported(error):
+            fail(message)
+        raise
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def refuse_slips() -> None:
+    """Before a command that stands on the whole assignment: raise `KitError` with the slips of its author.
+
+    A student's kit has nothing to look for them with: it was released without any.
+    """
+    if importlib.util.find_spec("grader.instructor") is not None:
+        from grader.instructor.authoring import slips
+
+        slips.refuse(ROOT)
 
 
 def complete_task(incomplete: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from grader.authored import place_of
 from grader.checking import WrongAnswer
 from grader.hints import explain
 from grader.outcomes import Outcome
@@ -40,7 +41,9 @@ def verdict(error: BaseException | None, called: str) -> Verdict:
             message = f"{called}\n{found}" if called and found else found
             hint = explain(found) if error.outcome is Outcome.ERROR else ""
             return Verdict(error.outcome, message, hint, "\n".join(map(_frame, error.frames)))
-    return Verdict(Outcome.NO_VERDICT, f"the kit itself failed: {type(error).__name__}: {error}")
+    place = place_of(error)
+    where = f" ({place})" if place else ""
+    return Verdict(Outcome.NO_VERDICT, f"the kit itself failed: {type(error).__name__}: {error}{where}")
 
 
 def _frame(frame: Frame) -> str:

@@ -12,6 +12,7 @@ from grader.assignment import MODULES, TASKS
 from grader.explain import Description, describe, descriptions, public_checks, section_of
 from grader.instructor import release
 from grader.suite import Suite
+from grader.wrapping import wrapped
 
 NAMES = [task.name for task in TASKS]
 
@@ -81,6 +82,63 @@ def test_the_command_says_what_is_asked_and_what_is_not_allowed(grade) -> None:
         "max(0, x)",
     ):
         assert part in said
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_line_ends_within_brackets_or_code(columns: int, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    from grader.explain import explain
+
+    for task in NAMES:
+        explain(Console(width=columns, highlight=False), task)
+    for line in capsys.readouterr().out.splitlines():
+        assert line.count("[") == line.count("]"), line
+        assert line.count("`") % 2 == 0, line
+
+
+@pytest.mark.parametrize(
+    ("formula", "lines"),
+    [
+        ("y = a + b", ["y = a + b"]),
+        (
+            "y = mean over u, v of x[n, i * stride + u, v]",
+            ["y = mean over u, v of", "    x[n, i * stride + u, v]"],
+        ),
+        ("loss = max(0, a) * weight + bias[first, second]", None),
+        ("a_long_name_without_any_space_that_cannot_fit_in", None),
+    ],
+)
+def test_a_formula_breaks_where_it_may(formula: str, lines: list[str] | None) -> None:
+    fitted = wrapped(formula, 30, formula=True)
+    assert max(map(len, fitted)) <= 30
+    assert "".join(fitted).replace(" ", "") == formula.replace(" ", "")
+    if lines is not None:
+        assert fitted == lines
+
+
+def test_without_a_task_there_is_a_line_for_each(grade) -> None:
+    done = grade("explain")
+    assert done.returncode == 0, done.stderr
+    listed = done.stdout.partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == NAMES
+    assert "6 points  layers.py" in listed[0]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_picture_is_offered_where_there_is_one(
+    has: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from grader import explain
+
+    monkeypatch.setattr(explain, "pictured", lambda: frozenset({"relu"} if has else ()))
+    explain.explain(Console(width=120, highlight=False), "relu")
+    said = capsys.readouterr().out
+    assert ("grade show relu draws it" in said) is has
+    assert "grade check relu --hint helps" in said
 
 
 def test_an_unknown_task_is_named(grade) -> None:

@@ -16,7 +16,7 @@ from conftest import ROOT, SOLUTIONS
 
 from grader.assignment import MODULES, TASKS
 from grader.examine import examine
-from grader.instructor import release, report_notebook
+from grader.instructor import commands, release, report_notebook
 from grader.instructor.authoring.proof import handout_gaps
 from grader.instructor.course import CourseError
 from grader.instructor.handout import render
@@ -412,3 +412,16 @@ def test_installed_kit_judges_by_its_recordings(installed: Path, unzipped: Path,
     assert result.returncode == 1, result.stderr
     assert "linear/values" in result.stdout
     assert not {"all", "release"} & set(run_without_network([installed, "--help"], tmp_path).stdout.split())
+
+
+def test_the_command_says_what_it_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(release, "release", lambda root, out: [root / "student", out / "kit.zip"])
+    monkeypatch.chdir(tmp_path)
+    commands.release(tmp_path / "dist")
+    assert capsys.readouterr().out.splitlines() == [
+        f"the students' files: {STUDENT}",
+        f"the kit to hand out: {Path('dist', 'kit.zip')}",
+        "Does it hold together? grade doctor --assignment",
+    ]

@@ -2,11 +2,13 @@
 
 import io
 import struct
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import SOLUTIONS, changed, solution_files, with_body
+from conftest import ROOT, SOLUTIONS, changed, solution_files, with_body
 from mutants import MUTANTS, apply
 from PIL import Image
 
@@ -16,7 +18,9 @@ from grader.outcomes import Outcome
 from grader.reference import RecordedReference
 from grader.show.command import look_at
 from grader.show.drawing import png
+from grader.show.examples import has_example
 from grader.show.look import Seen
+from grader.show.pictured import pictured
 from grader.submission import Submission, read_folder
 
 NAMES = [task.name for task in TASKS]
@@ -171,6 +175,25 @@ def test_a_wrong_command_says_what_to_do(grade, arguments: tuple[str, ...], said
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_names_with_a_picture_are_those_that_have_an_example() -> None:
+    assert {name for name in NAMES if has_example(name)} == pictured()
+
+
+def test_that_there_is_no_picture_is_said_before_torch_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; from grader.show import pictured\n"
+        "pictured.pictured = lambda: frozenset({'conv2d'})\n"
+        "sys.argv = ['grade', 'show', 'conv2d', 'relu', '--submission', '.']\nfrom grader.cli import main\n"
+        "try: main()\nexcept SystemExit as e: assert e.code == 2, e\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "grade: There is no picture of relu. In words: grade explain relu\n"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from grader.instructor.course.commands import course_app, feedback
 from grader.instructor.course.layout import find_course
 from grader.instructor.export.commands import export_app
 from grader.instructor.report.commands import report
-from grader.usage import complete_task, fail, messages, parse_tasks
+from grader.usage import complete_task, fail, messages, parse_tasks, refuse_slips
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +106,7 @@ def grade_all(
             fail("--task takes tasks (conv2d), not single checks.")
     require_isolation = require_isolation.upper()
     with messages():
+        refuse_slips()
         from grader.instructor.batch import command
         from grader.isolation import LEVELS, Isolation
 
@@ -154,6 +155,7 @@ def doctor(
         fail("--task goes with --assignment.")
     with messages():
         if assignment:
+            refuse_slips()
             from grader.instructor.authoring.command import prove
 
             tasks, only = parse_tasks(task or [])
@@ -172,6 +174,7 @@ def release(
 ) -> None:
     """Make student/ from solutions/, and the student's kit as one zip."""
     with messages():
+        refuse_slips()
         from grader.instructor.release import ReleaseError
         from grader.instructor.release import release as make
 
@@ -179,8 +182,10 @@ def release(
             made = make(ROOT, out)
         except ReleaseError as error:
             fail(str(error))
-    for path in made:
-        print(path)
+    told = ("the students' files", "the kit to hand out")
+    for what, path in zip(told, made, strict=True):
+        print(f"{what}: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    print("Does it hold together? grade doctor --assignment")
 
 
 def similar(

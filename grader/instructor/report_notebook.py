@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grader.assignment import TASKS, Task
+from grader.assignment import BY_NAME, TASKS, Task
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import Cell, UnreadableNotebook, read_cells, source_of
 from grader.instructor.course.driver import generate_without_database
@@ -19,6 +19,10 @@ from grader.instructor.course.driver import generate_without_database
 NAME = "report.ipynb"
 WRITTEN: dict[str, int] = {"a1": 8, "a2": 4, "a3": 4, "a4": 4, "b": 10, "c1": 5, "c2": 5, "c3": 5}
 _SHORT = 12  # a line of so few letters (a table's rule, `plt.show()`) gives nothing away
+
+
+class StaleCells(CourseError):
+    """The test cells are those of another table; `write_test_cells` makes them anew."""
 
 
 def student_notebook(source: Path) -> bytes:
@@ -134,9 +138,14 @@ def _require_points(source: Path, cells: list[Cell]) -> None:
     """Raise `CourseError` unless the graded cells are the assignment's, with its points."""
     found = {_about(c)["grade_id"]: _about(c).get("points") for c in cells if _about(c).get("grade")}
     wanted = {task.name: task.points for task in TASKS} | WRITTEN
-    for name in wanted.keys() | found.keys():
-        if found.get(name) != wanted.get(name):
-            raise CourseError(
-                f"{source}: the graded cell {name} has {found.get(name, 'no')} points and should have "
-                f"{wanted.get(name, 'none: there is no such task or question')}."
-            )
+    for name in [*sorted(found.keys() - wanted.keys()), *wanted]:  # strays first: no release can mend them
+        if found.get(name) == wanted.get(name):
+            continue
+        message = (
+            f"{source}: the graded cell {name} has {found.get(name, 'no')} points and should have "
+            f"{wanted.get(name, 'none: there is no such task or question')}."
+        )
+        if name in BY_NAME:
+            raise StaleCells(message)
+        mend = "Give it these points in the notebook." if name in WRITTEN else "Take the cell out."
+        raise CourseError(f"{message} {mend}")

@@ -15,7 +15,6 @@ from grader.examination import heavy_imports
 from grader.examine import close, prepare
 from grader.outcomes import KitError, Outcome
 from grader.show.drawing import draw, png
-from grader.show.examples import has_example
 from grader.show.look import Seen, look
 from grader.submission import Submission, read_folder
 from grader.untrusted import Workers
@@ -29,10 +28,6 @@ def show(folder: Path, tasks: Sequence[str], *, workers: Workers | None, out: Pa
     cannot be written.
     """
     console = Console(highlight=False)
-    if without := [task for task in tasks if not has_example(task)]:
-        raise KitError(
-            f"there is no picture of {', '.join(without)}: only its checks (grade check {without[0]})"
-        )
     submission = read_folder(folder, STUDENT)
     prepare(workers=workers)
     windows = out is None and _has_windows()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +34,8 @@ def prove(root: Path, tasks: Sequence[str] | None = None) -> int:
     console.print(_table(console, findings))
     for finding in findings:
         if not finding.holds:
-            console.print(_wrong(finding))
+            _print_wrong(console, finding)
+    console.print()
     failed = sum(not finding.holds for finding in findings)
     if failed:
         console.print(f"{failed} of {len(findings)} do not hold.", style="red")
@@ -54,11 +56,15 @@ def _table(console: Console, findings: Sequence[Finding]) -> Table:
     return table
 
 
-def _wrong(finding: Finding) -> Text:
-    text = Text(f"\n{finding.what}\n", style="bold")
-    for one in finding.wrong[:_NAMED]:
-        text.append(f"  {clean(one)}\n", style="not bold")
-    if len(finding.wrong) > _NAMED:
-        text.append(f"  and {len(finding.wrong) - _NAMED} more\n", style="not bold")
-    text.append(f"  To do: {finding.mend}", style="not bold cyan")
-    return text
+def _print_wrong(console: Console, finding: Finding) -> None:
+    """What is wrong, by what is to be done about it."""
+    console.print()
+    console.print(Text(finding.what, style="bold"))
+    for mend in dict.fromkeys(gap.mend for gap in finding.gaps):
+        wrong = [clean(gap.wrong) for gap in finding.gaps if gap.mend == mend]
+        if len(wrong) > _NAMED:
+            wrong = [*wrong[:_NAMED], f"and {len(wrong) - _NAMED} more"]
+        for one in wrong:
+            console.print(Padding(Text(one), (0, 0, 0, 2)))
+        if mend:
+            console.print(Padding(Text(f"To do: {mend}", style="cyan"), (0, 0, 0, 4)))

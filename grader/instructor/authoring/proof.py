@@ -4,8 +4,9 @@ Runs the checks on solutions, stubs and mutants; writes nothing.
 """
 
 import math
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,24 +19,46 @@ from grader.instructor.authoring import mutation
 from grader.instructor.authoring.hints import Heard
 from grader.instructor.mistakes import MISTAKES
 from grader.instructor.release import ReleaseError
+from grader.instructor.report_notebook import StaleCells
 from grader.outcomes import Outcome
 from grader.report import CheckResult, Report
 from grader.submission import Submission, read_folder
 from grader.terminal import points
 
+_SAME_SIDE = "right and wrong versions lie on the same side of the tolerance"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One thing that is wrong, and what to do about it ("" where `wrong` says so itself)."""
+
+    wrong: str
+    mend: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, what is wrong ("" where nothing is), what was seen, and the mend."""
+    """What was looked at, what is so where all of it holds ("" where it cannot be looked at), what does not hold."""
 
     what: str
-    seen: str
-    wrong: tuple[str, ...] = ()
-    mend: str = ""
+    goal: str
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def holds(self) -> bool:
-        return not self.wrong
+        return not self.gaps
+
+    @property
+    def seen(self) -> str:
+        """The goal where it is reached, else how much is missing."""
+        if self.holds:
+            return self.goal
+        return f"{len(self.gaps)} wrong, see below" if self.goal else "cannot be told yet, see below"
+
+
+def gaps(wrong: Iterable[str], mend: str) -> tuple[Gap, ...]:
+    """What is wrong for one reason, mended in one way."""
+    return tuple(Gap(one, mend) for one in wrong)
 
 
 class Proof:
@@ -73,11 +96,11 @@ class Proof:
         """The solutions have all points."""
         checks = [check for task in self._solved.tasks for check in task.checks]
         wrong = [f"{c.id} {c.outcome}: {_first_line(c)}" for c in checks if c.outcome is not Outcome.PASSED]
+        worth = sum(check.points for check in checks)  # "points add up" looks at the table's
         return Finding(
-            "solutions have all points",
-            f"{points(self._solved.earned)} of {TOTAL_POINTS} points in {len(checks)} checks",
-            tuple(wrong),
-            "mend the function in solutions/, or the check",
+            "solutions pass all checks",
+            f"{points(self._solved.earned)} of the {points(worth)} points of {len(checks)} checks",
+            gaps(wrong, "mend the function in solutions/, or the check"),
         )
 
     def stubs(self) -> Finding:
@@ -85,16 +108,15 @@ class Proof:
         try:
             made = release.stubs(self.root / "solutions")
         except ReleaseError as error:
-            return Finding("stubs have none", "no stubs", (str(error),), "put the markers around the body")
+            return Finding("stubs have no points", "", (Gap(str(error)),))
         files = {name: text.encode() for name, text in made.items()}
         report = examine(Submission("stubs", files), hidden=True, secret=b"proof")
         checks = [check for task in report.tasks for check in task.checks]
         wrong = [f"{c.id} ends as {c.outcome}" for c in checks if c.outcome is not Outcome.MISSING]
         return Finding(
-            "stubs have none",
+            "stubs have no points",
             f"{points(report.earned)} points, {len(checks)} checks say missing",
-            tuple(wrong),
-            "let the check call the task's function before it decides anything",
+            gaps(wrong, "let the check call the task's function before it decides anything"),
         )
 
     def points(self) -> Finding:
@@ -108,37 +130,50 @@ class Proof:
         return Finding(
             "points add up",
             f"{points(sum(worth.values()))} points in {len(TASKS)} tasks",
-            tuple(wrong),
-            "change points= of the task's checks, or the row in grader/assignment.py",
+            gaps(wrong, "change points= of the task's checks, or the row in grader/assignment.py"),
         )
 
     def checks(self) -> Finding:
-        """Each task has public and hidden checks."""
+        """Each task has public and hidden checks, and each check says what it asks."""
+        folders = {"public": "grader/checks/public/", "hidden": "grader/instructor/checks/"}
         wrong = []
         for task in self._solved.tasks:
             seen = {check.visibility for check in task.checks}
-            wrong += [f"{task.task} has no {one} check" for one in ("public", "hidden") if one not in seen]
-        return Finding(
-            "public and hidden checks",
-            f"both for each of {len(TASKS)} tasks",
-            tuple(wrong),
-            "write it in grader/checks/public/ or grader/instructor/checks/",
-        )
+            for one in folders.keys() - seen:
+                wrong.append(Gap(f"{task.task} has no {one} check", f"write it in {folders[one]}"))
+            wrong += gaps(
+                (f"{check.id} has no docstring" for check in task.checks if check.title == check.id),
+                "write the sentence that the student reads where it does not pass",
+            )
+        return Finding("public and hidden checks", f"both for each of {len(TASKS)} tasks", tuple(wrong))
 
     def hints(self) -> Finding:
         """Every task has known mistakes, and every one's hint is heard by a student who makes just that one."""
+        file = "grader/instructor/mistakes.py"
         missing = [f"{task.name} has no known mistake" for task in TASKS if not MISTAKES.get(task.name)]
+        empty = [one.name for known in MISTAKES.values() for one in known if not one.hint.strip()]
         assert self._solved  # tries them
         infos = prepare().suite(hidden=True).checks()
         ids = {check.partition("/")[2]: check for check in infos}
         needs = {check: ids[f"{info.task}/{info.needs}"] for check, info in infos.items() if info.needs}
-        unheard = [f"{name}'s hint is never told" for name in self._heard.unheard(needs)]
+        unheard = [f"{name}'s hint is never told" for name in self._heard.unheard(needs) if name not in empty]
         return Finding(
             "every hint is reachable",
             f"{sum(map(len, MISTAKES.values()))} known mistakes",
-            (*missing, *unheard),
-            "write a check on which it gives another result than the mistakes before it, or move it before them"
-            " in grader/instructor/mistakes.py",
+            (
+                *gaps(
+                    missing,
+                    f'add a wrong version under @mistake("TASK", "What the student reads.") in {file}',
+                ),
+                *gaps(
+                    (f"{name}'s hint is empty" for name in empty), f"write what the student reads, in {file}"
+                ),
+                *gaps(
+                    unheard,
+                    "write a check on which it gives another result than the mistakes before it, or move it"
+                    f" before them in {file}",
+                ),
+            ),
         )
 
     # -- mutants ----------------------------------------------------------------------------------------
@@ -157,11 +192,14 @@ class Proof:
             if task.bans and not any(m.loses == task.name and m.outcome == "forbidden" for m in known)
         ]
         names = [mutant.name for mutant in known]
-        wrong += [
-            f"two mutants are called {name}" for name in sorted({n for n in names if names.count(n) > 1})
-        ]
+        twice = sorted({n for n in names if names.count(n) > 1})
         return Finding(
-            "mutants", f"{len(known)} mutants", tuple(wrong), "add it at the end of tests/mutants.py"
+            "mutants",
+            f"{len(known)} mutants",
+            (
+                *gaps(wrong, "add it at the end of tests/mutants.py"),
+                *gaps((f"two mutants are called {n}" for n in twice), "rename one in tests/mutants.py"),
+            ),
         )
 
     def mutants(self) -> Finding:
@@ -176,7 +214,8 @@ class Proof:
                 chosen.append(mutant)
             except ValueError as error:  # the text that it changes is not there, or more than once
                 wrong.append(str(error))
-        reports = mutation.examine_all(jobs)
+        reports = mutation.examine_all(jobs) if jobs else {}
+        none = [task.name for task in self.tasks if not self._count(task)]
         wrong += [
             reason
             for mutant in chosen
@@ -186,8 +225,13 @@ class Proof:
         return Finding(
             "mutants are caught",
             f"{len(chosen)} examined",
-            tuple(wrong),
-            "write a check that sees it, or correct what tests/mutants.py expects",
+            (
+                *gaps(
+                    (f"{name} has no mutant to examine" for name in none),
+                    "add some at the end of tests/mutants.py",
+                ),
+                *gaps(wrong, "write a check that sees it, or correct what tests/mutants.py expects"),
+            ),
         )
 
     def tolerances(self) -> Finding:
@@ -195,8 +239,12 @@ class Proof:
         assert self._solved  # observes errors
         page = self.root / "docs" / "tolerances.md"
         text = page.read_text(encoding="utf-8") if page.is_file() else ""
-        wrong = tolerance_gaps(text, {t.name: self._count(t) for t in TASKS})
-        wrong += [
+        measured = tolerance_gaps(text, {t.name: self._count(t) for t in TASKS})
+        alike = [wrong for wrong in measured if wrong.endswith(_SAME_SIDE)]
+        options = " ".join(
+            f"--task {t.name}" for t in TASKS if any(wrong.startswith(f"{t.name} ") for wrong in measured)
+        )
+        off = [
             f"{task}: the solutions are off by {e:.2f} tolerances"
             for task, e in self._errors.items()
             if e > 1
@@ -205,8 +253,17 @@ class Proof:
         return Finding(
             "tolerances measured",
             f"solutions within {worst:.2f} of a tolerance",
-            tuple(wrong),
-            "python benchmarks/tolerances.py --task NAME --write docs/tolerances.md",
+            (
+                *gaps(
+                    (wrong for wrong in measured if wrong not in alike),
+                    f"python benchmarks/tolerances.py {options} --write docs/tolerances.md",
+                ),
+                *gaps(alike, "write a check that tells them apart, or give its `agree` an rtol and atol"),
+                *gaps(
+                    off,
+                    "compute it more exactly in solutions/, or give `agree` of that check an rtol and atol",
+                ),
+            ),
         )
 
     def _count(self, task: Task) -> int:
@@ -221,8 +278,10 @@ class Proof:
         return Finding(
             "handout and notebook",
             f"{len(TASKS)} tasks, {TOTAL_POINTS} points",
-            (*handout_gaps(text), *notebook_gaps(notebook)),
-            "write it into docs/handout/handout.md, or solutions/report.ipynb",
+            (
+                *gaps(handout_gaps(text), "write it into docs/handout/handout.md"),
+                *gaps(notebook_gaps(notebook), "change the heading in solutions/report.ipynb"),
+            ),
         )
 
     def student(self) -> Finding:
@@ -230,16 +289,14 @@ class Proof:
         try:
             made = release.student_files(self.root / "solutions")
         except ReleaseError as error:
-            return Finding(
-                "student/ is fresh", "cannot be made", (str(error),), "mend it, then: grade release"
-            )
+            return Finding("student/ is fresh", "", (self._refused(error),))
         folder = self.root / "student"
         wrong = [
             f"student/{name} is not what solutions/ gives"
             for name, data in made.items()
             if not (folder / name).is_file() or (folder / name).read_bytes() != data
         ]
-        return Finding("student/ is fresh", f"{len(made)} files", tuple(wrong), "grade release")
+        return Finding("student/ is fresh", f"{len(made)} files", gaps(wrong, "grade release"))
 
     @cached_property
     def _kit(self) -> dict[str, bytes]:
@@ -252,26 +309,32 @@ class Proof:
             written = release.kit_path(self.root, self.root / "dist")
             stale = written.is_file() and written.read_bytes() != release.kit_archive(self.root, self._kit)
         except ReleaseError as error:
-            return Finding(
-                "recordings are fresh", "cannot be made", (str(error),), "mend it, then: grade release"
-            )
+            return Finding("recordings are fresh", "", (self._refused(error),))
         wrong = (f"{written.relative_to(self.root)} is older than the sources",) if stale else ()
         seen = f"{len(recordings) / 1000:.0f} kB; " + (
             f"{written.name} holds them" if written.is_file() else "no kit in dist/ yet"
         )
-        return Finding("recordings are fresh", seen, wrong, "grade release")
+        return Finding("recordings are fresh", seen, gaps(wrong, "grade release"))
 
     def secrets(self) -> Finding:
         """No line of a solution, an answer or a hidden check is in the kit."""
         try:
             secret = release.secret_lines(self.root)
-            release.refuse_leaks(self._kit, secret)
+            kit = self._kit
         except ReleaseError as error:
-            return Finding(
-                "nothing secret in the kit", "", (str(error),), "take the line out of one of the two"
-            )
-        seen = f"{len(secret)} secret lines in none of {len(self._kit)} files"
+            return Finding("nothing secret in the kit", "", (self._refused(error),))
+        seen = f"{len(secret)} secret lines in none of {len(kit)} files"
+        try:
+            release.refuse_leaks(kit, secret)
+        except ReleaseError as error:  # it says what to do
+            return Finding("nothing secret in the kit", seen, (Gap(str(error)),))
         return Finding("nothing secret in the kit", seen)
+
+    def _refused(self, error: ReleaseError) -> Gap:
+        """A release that is refused says what to do, but for test cells, which the release itself writes."""
+        stale = isinstance(error.__cause__, StaleCells)
+        told = str(error).replace(f"{self.root}{os.sep}", "")
+        return Gap(told, "grade release, which writes the test cells of the table's tasks" if stale else "")
 
 
 def handout_gaps(text: str) -> list[str]:
@@ -280,15 +343,15 @@ def handout_gaps(text: str) -> list[str]:
     for task in TASKS:
         row = rf"^\| `{task.name}\(.*` \| `{task.module}\.py` \| {task.points} \|$"
         if not re.search(row, text, re.MULTILINE):
-            wrong.append(f"no row `{task.name}(...)` | `{task.module}.py` | {task.points}")
+            wrong.append(f"the handout has no row `{task.name}(...)` | `{task.module}.py` | {task.points}")
         if not re.search(rf"^###.*`{task.name}`.*\({task.points} point", text, re.MULTILINE):
-            wrong.append(f"no heading ### `{task.name}` ({task.points} points)")
+            wrong.append(f"the handout has no heading ### `{task.name}` ({task.points} points)")
     for module in dict.fromkeys(task.module for task in TASKS):
         total = sum(task.points for task in TASKS if task.module == module)
         if not re.search(rf"^## .*`{module}\.py`, {total} points\)$", text, re.MULTILINE):
-            wrong.append(f"the heading of {module}.py does not say {total} points")
+            wrong.append(f"the handout's heading of {module}.py does not say {total} points")
     if f"({TOTAL_POINTS} points)" not in text:
-        wrong.append(f"nowhere ({TOTAL_POINTS} points)")
+        wrong.append(f"the sum of all tasks, ({TOTAL_POINTS} points), stands nowhere in the handout")
     return wrong
 
 
@@ -315,7 +378,7 @@ def tolerance_gaps(page: str, mutants: dict[str, int]) -> list[str]:
             continue
         right, smallest, _, measured = rows[task]
         if float(right) >= 1 or (smallest[0].isdigit() and float(smallest.replace(",", "")) <= 1):
-            wrong.append(f"{task}: right and wrong versions lie on the same side of the tolerance")
+            wrong.append(f"{task}: {_SAME_SIDE}")
         if measured != str(count):
             wrong.append(f"{task} was measured with {measured} mutants, there are {count}")
     return wrong

@@ -46,11 +46,12 @@ class Submission:
         object.__setattr__(self, "digest", whole.hexdigest())
 
 
-def locate_package(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def locate_package(files: Mapping[str, bytes], problems: list[str] | None = None) -> dict[str, bytes]:
     """The files of the package `student` among `files` (posix paths), with paths relative to it.
 
     The package is the folder that holds the most of the graded modules; of equals, the one named
-    `student`, then the least deep. With none of them, every path stays as it is.
+    `student`, then the least deep. With none of them, every path stays as it is. problems: is told where
+    several folders are whole, as in a class that is taken for one submission.
     """
     held: dict[PurePosixPath, int] = {}
     for name in files:
@@ -62,6 +63,8 @@ def locate_package(files: Mapping[str, bytes]) -> dict[str, bytes]:
     root = max(
         held, key=lambda folder: (held[folder], folder.name == "student", -len(folder.parts), str(folder))
     )
+    if problems is not None and len(whole := [folder for folder in held if held[folder] == len(MODULES)]) > 1:
+        problems.append(f"{len(whole)} folders in it hold all files of the assignment: {root} counts")
     inside = {}
     for name, data in files.items():
         path = PurePosixPath(name)
@@ -155,4 +158,5 @@ def read_folder(folder: Path, student: str | None = None) -> Submission:
             unreadable(error)
     if not files and problems:
         raise SubmissionError(f"Nothing in {folder} could be read: {problems[0]}.")
-    return Submission(name, locate_package(files), tuple(problems), str(folder))
+    found = locate_package(files, problems)
+    return Submission(name, found, tuple(problems), str(folder))

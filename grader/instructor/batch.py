@@ -60,6 +60,7 @@ from grader.limits import Limits
 from grader.report import Report, TaskResult, decode, encode
 from grader.submission import SubmissionError
 from grader.terminal import clean
+from grader.text import counted
 
 if sys.platform != "win32":
     import fcntl
@@ -182,7 +183,7 @@ class ProgressLines:
 
 
 def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> None:
-    line = f"{batch.submissions} submissions, {batch.examined} examined now."
+    line = f"{counted(batch.submissions, 'submission')}, {batch.examined} examined now."
     for status, count in batch.summary.statuses.items():
         if status is not Status.GRADED:
             line += f" {str(status).capitalize()}: {count}."
@@ -207,6 +208,9 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
             ),
             soft_wrap=True,
         )
+    if batch.summary.noted:
+        noted = counted(batch.summary.noted, "submission")
+        console.print(Text(f"Something to say of how it was handed in: {noted} (column note)."))
     console.print(Text(f"Grades: {out / 'grades.csv'}, records: {out / 'records'}"), soft_wrap=True)
 
 
@@ -431,7 +435,12 @@ def _chosen(found: Class, students: Sequence[str] | None) -> set[str]:
 @contextlib.contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Make `out`, and keep a second batch away from it."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SubmissionError(
+            f"{out} cannot be made or is no folder: {error.strerror or error}. Name another one with --out."
+        ) from None
     if sys.platform == "win32":
         yield
         return

@@ -226,7 +226,7 @@ def read(handed: Handed) -> Submission:
         case "files":
             found = Sieve()
             _read_parts(handed, found)
-            files, problems = locate_package(found.files), found.problems
+            files, problems = locate_package(found.files, found.problems), found.problems
         case "link":
             files, problems = {}, [f"{handed.path.name} is a link or special file: put a copy in its place"]
         case _:
@@ -288,7 +288,7 @@ def read_notebooks(handed: Handed) -> tuple[Mapping[str, bytes], list[str]]:
 def _read_archive(path: Path, kind: _Kind) -> tuple[Mapping[str, bytes], list[str]]:
     found = Sieve()
     _open_archive(path, kind, found)
-    return locate_package(found.files), found.problems
+    return locate_package(found.files, found.problems), found.problems
 
 
 def _open_archive(path: Path, kind: _Kind, found: "Sieve") -> None:

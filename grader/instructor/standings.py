@@ -36,13 +36,17 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """A class. results: where the records are; unread: files beside them that are no whole record."""
+    """A class. results: where the records are; unread: files beside them that are no whole record.
+
+    in_course: written answers have points of their own, which are in the course's gradebook and not here.
+    """
 
     results: Path
     graded: tuple[Graded, ...]  # by the student's name
     policy: Policy | None
     roster: Roster | None
     unread: tuple[str, ...] = ()
+    in_course: bool = False
     absent: tuple[Graded, ...] = ()  # on the roster, and nothing handed in: an empty report
 
     @property
@@ -102,7 +106,13 @@ def read_standings(
         if person.id not in there
     ]
     return Standings(
-        results, tuple(graded), policy, roster if roster.people else None, tuple(unread), tuple(absent)
+        results,
+        tuple(graded),
+        policy,
+        roster if roster.people else None,
+        tuple(unread),
+        course is not None,
+        tuple(absent),
     )
 
 

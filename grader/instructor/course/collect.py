@@ -35,6 +35,7 @@ class Collected:
     unknown: tuple[str, ...]
     older: tuple[str, ...]
     missing: tuple[str, ...]  # on the roster, and nothing in submitted/
+    roster: bool  # whether there is anybody on it
     strangers: tuple[str, ...]  # in submitted/, and not on the roster
     problems: Mapping[str, Sequence[str]]
 
@@ -81,7 +82,9 @@ def collect(course: Course, sources: Sequence[Path], roster_file: Path | None = 
     missing = tuple(person.id for person in roster.people if person.id not in there)
     known = {person.id for person in roster.people}
     strangers = tuple(sorted(there - known)) if known else ()
-    return Collected(tuple(students), unchanged, tuple(unknown), tuple(older), missing, strangers, problems)
+    return Collected(
+        tuple(students), unchanged, tuple(unknown), tuple(older), missing, bool(known), strangers, problems
+    )
 
 
 def _roster(course: Course, roster_file: Path | None) -> Roster:

@@ -97,6 +97,10 @@ def collect(
         _tell(student, f"{problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
     if len(done.problems) > _SHOWN:
         print(f"and {len(done.problems) - _SHOWN} more with notes: they are in their feedback")
+    if not done.roster:
+        print(
+            "There is nobody in roster.csv: students are called as their folders or archives are (--roster)."
+        )
     _list("Nothing new: a later submission is there already of", done.older)
     _list("On the roster, and nothing handed in:", done.missing)
     _list("On no line of the roster, or on two, and left out:", done.unknown)
@@ -134,15 +138,17 @@ def publish(folder: CourseFolder) -> None:
         print(
             "No penalty is taken. Write their times into policy.toml, under [handed_in], and publish again."
         )
+    _list("The policy names, and nobody is called so:", done.not_known)
     _list("Published before, and no longer in submitted/; they stay in the gradebook:", done.gone)
     if done.gone:
         print(
             f"To take one out: delete its folder in {folder / 'autograded'} and {folder / 'feedback'}, and there: "
             "nbgrader db student remove ID --force"
         )
-    if done.refused or done.without_verdict or done.time_unknown:
+    if done.refused or done.without_verdict or done.time_unknown or done.not_known:
         raise typer.Exit(1)
-    print(f"Next: grade the answers in formgrader (jupyter lab, in {folder}), then: grade feedback {folder}")
+    marking = f"grade the answers in formgrader (jupyter lab, in {folder}), then: " if done.to_grade else ""
+    print(f"Next: {marking}grade feedback {folder}")
 
 
 def feedback(
@@ -184,6 +190,7 @@ def feedback(
     if made.to_grade and course is not None:
         print(f"{counted(made.to_grade, 'answer')} still to be graded: the pages show no points for them.")
     _list("Not released, since they did not hand in through the exchange:", without)
+    _list("Without a row in the gradebook, so without a page (delete them in autograded/):", made.without_row)
     refused = made.published.refused if made.published is not None else ()
     for one in refused[:_SHOWN]:
         _tell(one.student, f"no feedback: {one.why}")

@@ -45,6 +45,7 @@ class Feedback:
 
     pages: dict[str, Path]
     to_grade: int  # answers that wait for a person
+    without_row: tuple[str, ...] = ()  # in autograded/, and not in the gradebook: no page
     published: Published | None = None
 
 
@@ -62,16 +63,19 @@ def course_feedback(course: Course) -> Feedback:
         with open_gradebook(database_url(course, config), course_id) as gradebook:
             renew_late_penalties(gradebook, late_penalty(course, config))
             to_grade = waiting(gradebook)
-        _generate(course, students)
+            rows = {one.student.id for one in gradebook.assignment_submissions(ASSIGNMENT)}
+        without_row = tuple(student for student in students if student not in rows)
+        students = [student for student in students if student in rows]
+        _generate(course, students, without_row)
     pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
     if missing := [student for student, page in pages.items() if not page.is_file()]:
         raise CourseError(
             f"nbgrader wrote no feedback for {', '.join(missing[:5])}: run nbgrader generate_feedback"
         )
-    return Feedback(pages, to_grade)
+    return Feedback(pages, to_grade, without_row)
 
 
-def _generate(course: Course, students: Sequence[str]) -> None:
+def _generate(course: Course, students: Sequence[str], without: Sequence[str]) -> None:
     """nbgrader's generate_feedback for all students, in forked processes where there are many to write.
 
     It only reads the gradebook, so that processes do not wait for each other. Raises `CourseError`.
@@ -79,9 +83,10 @@ def _generate(course: Course, students: Sequence[str]) -> None:
     driven = api(course)
     jobs = min(len(os.sched_getaffinity(0)), _MAX_JOBS) if sys.platform == "linux" else 1
     if jobs == 1 or len(students) < _FEW:
+        driven.coursedir.student_id_exclude = ",".join(without)
         succeed(driven.generate_feedback(ASSIGNMENT, force=True), "write the feedback")
         return
-    shares = [set(students) - set(students[start::jobs]) for start in range(jobs)]
+    shares = [{*without, *students} - set(students[start::jobs]) for start in range(jobs)]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
         try:
             for result in pool.map(_generate_without, [driven] * jobs, shares):
@@ -133,7 +138,7 @@ def plain_feedback(
     for student, page in feedback.pages.items():
         pages[student] = target / f"{student}.html"
         shutil.copyfile(page, pages[student])
-    return Feedback(pages, published.to_grade, published)
+    return Feedback(pages, published.to_grade, published=published)
 
 
 def cache_folder() -> Path:

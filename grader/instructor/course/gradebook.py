@@ -168,6 +168,11 @@ class PolicyPenalty:
         self._rules = rules
         self.unknown: set[str] = set()
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Students whom the policy names."""
+        return frozenset(self._rules.named)
+
     def of(self, student: str, score: float, submission: Any) -> float | None:
         """The points to take off, between 0 and the score; None where none are, or the time is not known."""
         time = submission.timestamp

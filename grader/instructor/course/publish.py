@@ -52,6 +52,7 @@ class Published:
     to_grade: int  # answers that wait for a person
     without_verdict: tuple[str, ...]
     refused: tuple[Refused, ...]
+    not_known: tuple[str, ...] = ()  # whom the policy names, and nobody in the class is called so
     gone: tuple[str, ...] = ()  # published before, and no longer in submitted/
     time_unknown: tuple[str, ...] = ()  # whose lateness the policy asks for, and nobody knows
 
@@ -118,12 +119,14 @@ def publish(
     released = read_released(course)
     refused: list[Refused] = []
     without_verdict: list[str] = []
+    met: set[str] = set()
     written = to_grade = 0
     with open_gradebook(url, course_id) as gradebook:
         require_assignment(gradebook)
         late = late_penalty(course, config)
         _write_names(gradebook, roster)
         for entry in entries:
+            met.add(entry.student)
             if isinstance(entry, Refused):
                 refused.append(entry)
                 continue
@@ -143,8 +146,15 @@ def publish(
                 without_verdict.append(entry.student)
             on_progress(entry.student)
         to_grade = waiting(gradebook)
-    unknown = tuple(sorted(late.unknown)) if isinstance(late, PolicyPenalty) else ()
-    return Published(written, to_grade, tuple(without_verdict), tuple(refused), time_unknown=unknown)
+    unknown: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
+    if isinstance(late, PolicyPenalty):
+        unknown = tuple(sorted(late.unknown))
+        people = {person.id for person in roster.people} if roster is not None else set()
+        not_known = tuple(sorted(late.named - met - people))
+    return Published(
+        written, to_grade, tuple(without_verdict), tuple(refused), time_unknown=unknown, not_known=not_known
+    )
 
 
 def publish_course(course: Course, on_progress: Callable[[str], None] = lambda student: None) -> Published:

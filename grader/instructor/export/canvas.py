@@ -12,7 +12,7 @@ Gradebook?"
 import re
 from pathlib import Path
 
-from grader.instructor.export.matching import Filled, place, why_without_score
+from grader.instructor.export.matching import CODE_ONLY, Filled, place, why_without_score
 from grader.instructor.export.sheet import Sheet, read_sheet
 from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
@@ -95,6 +95,8 @@ def _factor(sheet: Sheet, row: int, at: int, standings: Standings, scale: bool) 
     ours = standings.graded[0].standing.possible
     if possible == ours or not text:
         return 1.0
+    if standings.in_course:
+        raise SubmissionError(f"In Canvas {sheet.header[at]} has {points(possible)} points. {CODE_ONLY}")
     if not scale:
         raise SubmissionError(
             f"In Canvas {sheet.header[at]} has {points(possible)} points, here there are {points(ours)}. Set the"

@@ -241,6 +241,10 @@ def _finish(standings: "Standings", source: Path, path: Path, data: bytes, fille
 
 
 def _tell_about(standings: "Standings") -> bool:
+    if standings.in_course:
+        print(
+            "These are the points of the code; those of written answers are in the gradebook (nbgrader export)."
+        )
     problem = _tell("The policy names students who have no record:", standings.unknown)
     return _tell("Records that cannot be read, and are left out:", standings.unread) or problem
 

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from grader.instructor.roster import Roster
 from grader.instructor.standings import Graded, Standings
 
+CODE_ONLY = (
+    "Here are the points of the code alone: in a course those of the written answers are in the gradebook, and"
+    " nbgrader export writes all of them. To fill in the code's points, let the platform's be the same as here."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Filled:

@@ -11,7 +11,7 @@ all but the grade stays as it was, byte for byte. https://docs.moodle.org: "Offl
 import re
 from pathlib import Path
 
-from grader.instructor.export.matching import Filled, place, why_without_score
+from grader.instructor.export.matching import CODE_ONLY, Filled, place, why_without_score
 from grader.instructor.export.sheet import Sheet, read_sheet
 from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
@@ -63,7 +63,7 @@ def fill(standings: Standings, path: Path, *, scale: bool = False) -> tuple[byte
         else:
             possible = one.standing.possible
             told = sheet.value(row, maximum).strip() if maximum is not None else ""
-            factor = _factor(sheet, told, possible, scale)
+            factor = _factor(sheet, told, possible, scale, standings.in_course)
             best = possible * factor
             if final * factor > best:
                 without[one.student] = (
@@ -90,13 +90,15 @@ def _decimal_comma(text: str) -> bool:
     return re.fullmatch(r"\d+,\d+", text) is not None
 
 
-def _factor(sheet: Sheet, told: str, ours: float, scale: bool) -> float:
+def _factor(sheet: Sheet, told: str, ours: float, scale: bool, in_course: bool) -> float:
     try:
         possible = float(told.replace(",", "."))
     except ValueError:
         return 1.0
     if possible == ours:
         return 1.0
+    if in_course:
+        raise SubmissionError(f"In Moodle the maximum grade is {points(possible)}. {CODE_ONLY}")
     if not scale:
         raise SubmissionError(
             f"In Moodle the maximum grade is {points(possible)}, here it is {points(ours)}. Set it in Moodle and"

@@ -97,6 +97,11 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
             )
             for one, check in statistics.without_verdict(graded)
         ],
+        unreadable=[
+            (first_of[one.student], names.student(one.student), "" if names.hidden else _why_unreadable(one))
+            for one in graded
+            if one.row.status is Status.UNREADABLE
+        ],
         levels=[(level, len(students)) for level, students in levels.items()],
         lower=[
             (first_of[one.student], names.student(one.student), level)
@@ -143,6 +148,11 @@ def late_text(standing: Standing) -> str:
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if not days else ""]
     return f"{' '.join(part for part in parts if part)}: {counted(standing.days_late, 'day')}"
+
+
+def _why_unreadable(one: Graded) -> str:
+    """What the first of its checks says, which is the same for all."""
+    return clean(next((check.message for task in one.report.tasks for check in task.checks), ""))
 
 
 def _line(one: Graded, names: Names, policy: Policy | None) -> Line:

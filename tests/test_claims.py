@@ -47,6 +47,15 @@ WRITE_UPS = {
 }
 
 
+ORDERS = {
+    "the fastest setting",
+    "the slowest setting",
+    "a higher rate is faster",
+    "weight decay only slows",
+    "decay helps at 1e-4 and 5e-4 and hurts at 1e-3",
+}
+
+
 @pytest.mark.parametrize("name", WRITE_UPS)
 def test_the_write_ups_own_numbers_agree_with_it(name):
     assert set(judged(name, WRITE_UPS[name]).values()) == {Verdict.AGREES}
@@ -68,6 +77,16 @@ def test_the_write_ups_own_numbers_agree_with_it(name):
 def test_epochs_are_judged_by_range_and_factor(ours, verdict):
     found = judged("mnist", {Setting(1e-3): ours})
     assert found["lr 1e-3, wd 0 reaches 99 % after so many epochs"] == verdict
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
+def test_settings_of_which_none_reached_the_target_have_no_order(name):
+    states = [state(run, math.inf) for run in runs_of(name, [0])]
+    of_settings = [claim for claim in claims(groups(states), None) if claim.text in ORDERS]
+    assert len(of_settings) >= 3
+    for claim in of_settings:
+        assert (claim.ours, claim.verdict) == ("none reached the target", Verdict.NOT_REACHED)
+        assert "at best" in claim.why
 
 
 @pytest.mark.parametrize(
@@ -115,6 +134,12 @@ def test_a_higher_rate_is_faster_at_each_decay(epochs, verdict):
 def test_the_stalled_run_on_cifar10(epochs, best, verdict):
     found = judged("cifar10", {Setting(1e-3): [epochs]}, best)
     assert found["lr 1e-3, wd 0 stalls before 65 %"] == verdict
+
+
+def test_data_sets_on_none_of_which_the_target_was_reached_have_no_order():
+    states = [state(runs_of(name, [0])[0], math.inf) for name in ("mnist", "cifar10")]
+    (claim,) = (claim for claim in claims(groups(states), None) if claim.experiment == "all data sets")
+    assert claim.verdict == Verdict.NOT_REACHED
 
 
 @pytest.mark.parametrize(("cifar10", "verdict"), [(90, Verdict.AGREES), (7, Verdict.DIFFERS)])

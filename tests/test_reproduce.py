@@ -16,8 +16,10 @@ import torch
 
 from grader.outcomes import KitError
 from grader.reproduce import command
-from grader.reproduce.checkpoint import RunFolder, load
+from grader.reproduce.checkpoint import RunFolder, RunState, load
 from grader.reproduce.experiments import EXPERIMENTS, runs_of
+from grader.reproduce.progress import Board
+from grader.reproduce.teaching import SeededOrder
 from tests.conftest import GRADE, ROOT, SOLUTIONS
 
 TWO = ("--settings", "1e-3,5e-4:5e-4")
@@ -125,6 +127,46 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     options = command.Options(("mnist",), tmp_path / "file" / "out", device="cpu", drawn=True)
     with pytest.raises(KitError, match="Choose another folder with --out"):
         command.reproduce(options, [])
+
+
+# -- what is seen while it runs -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "one_by_one", "expected"),
+    [
+        (["mnist"], False, "6 runs of 1 experiment, at most 8 epochs each."),
+        (["mnist"], True, "6 runs of 1 experiment, one after the other, at most 8 epochs each."),
+        (["mnist", "negatives"], False, "8 runs of 2 experiments, at most 8 epochs each."),
+        (
+            ["mnist", "negatives"],
+            True,
+            "8 runs of 2 experiments, one after the other, at most 8 epochs each. "
+            "To do less, name an experiment: mnist is 6 runs.",
+        ),
+    ],
+)
+def test_the_command_says_first_how_many_runs_it_does(names, one_by_one, expected):
+    runs = [run for name in names for run in runs_of(name, [0], drawn=True)]
+    assert command.announced(runs, one_by_one=one_by_one) == expected
+
+
+def test_progress_is_told_within_an_epoch_and_the_order_is_the_same():
+    shares: list[float] = []
+    told = list(SeededOrder(range(1000), 0, on_share=shares.append))
+    assert told == list(SeededOrder(range(1000), 0))
+    assert shares == [at / 100 for at in range(100)]
+
+
+def test_the_bar_goes_on_within_an_epoch_and_never_back():
+    run = runs_of("mnist", [0])[0]
+    with Board([run]) as board:
+        board.show([RunState(run, {})])
+        done = []
+        for share in (0.0, 0.5, 0.0, 0.7):
+            board.show_within(run, share)
+            done.append(board.epochs_of(run))
+    assert done == [0.0, 0.5, 0.5, 0.7]
 
 
 # -- results ------------------------------------------------------------------------------------------------

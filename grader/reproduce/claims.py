@@ -93,6 +93,7 @@ def _of_data_set(name: str, groups: Mapping[Setting, Group]) -> list[Claim]:
                     "" if verdict == Verdict.AGREES else _chance(group),
                 )
             )
+    orders: list[Claim] = []
     if len(asked) > 1:
         ends = ("fastest", figures.fastest.setting, min), ("slowest", figures.slowest.setting, max)
         for word, theirs, choose in ends:
@@ -106,12 +107,15 @@ def _of_data_set(name: str, groups: Mapping[Setting, Group]) -> list[Claim]:
                 for setting in (theirs, *ours)
                 if setting in asked and verdict != Verdict.AGREES
             )
-            made.append(Claim(name, f"the {word} setting", str(theirs), words, verdict, why))
-        made.append(_higher_is_faster(name, asked))
+            orders.append(Claim(name, f"the {word} setting", str(theirs), words, verdict, why))
+        orders.append(_higher_is_faster(name, asked))
     if name == "mnist":
-        made += _decay(name, groups, "weight decay only slows", slows_at=None)
+        orders += _decay(name, groups, "weight decay only slows", slows_at=None)
     if name == "fashion-mnist":
-        made += _decay(name, groups, "decay helps at 1e-4 and 5e-4 and hurts at 1e-3", slows_at=(1e-3,))
+        orders += _decay(name, groups, "decay helps at 1e-4 and 5e-4 and hurts at 1e-3", slows_at=(1e-3,))
+    if orders and all(math.isinf(group.median) for group in asked.values()):
+        orders = [_none_reached(claim, asked) for claim in orders]
+    made += orders
     if name == "cifar10" and STALLED in groups:
         group = groups[STALLED]
         stalled = math.isinf(group.median)
@@ -127,6 +131,13 @@ def _of_data_set(name: str, groups: Mapping[Setting, Group]) -> list[Claim]:
             )
         )
     return made
+
+
+def _none_reached(claim: Claim, groups: Mapping[Setting, Group]) -> Claim:
+    """A claim on the order of settings, none of which reached the target: there is no order."""
+    setting, best = max(groups.items(), key=lambda of_one: of_one[1].best)
+    why = f"at best {100 * best.best:.2f} % in {len(best.states[0].history)} epochs ({setting})"
+    return replace(claim, ours="none reached the target", verdict=Verdict.NOT_REACHED, why=why)
 
 
 def _of_epochs(theirs: int, group: Group) -> Verdict:
@@ -246,7 +257,7 @@ def _order_of_data_sets(found: Mapping[str, Sequence[Group]]) -> list[Claim]:
             "which data set is learnt in the fewest epochs",
             theirs,
             f"median over the settings: {words}",
-            _verdict(ordered),
+            Verdict.NOT_REACHED if all(map(math.isinf, medians.values())) else _verdict(ordered),
         )
     ]
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from grader.reproduce.experiments import BATCH_SIZE, Run, Setting, runs_of
 from grader.reproduce.images import images_for, source
 from grader.reproduce.package import Package, load_package
 from grader.reproduce.progress import Board
+from grader.text import counted
 
 _BYTES_A_RUN = 1_000_000  # parameters and Adam's averages
 _SPARE_BYTES = 200_000_000  # for figures, report and unfinished runs
@@ -76,6 +78,7 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
             if options.tensorboard
             else None
         )
+        board.say(announced(runs, one_by_one=package is not None))
         if len(to_train) < len(runs):
             board.say(f"{len(runs) - len(to_train)} of {len(runs)} runs are finished already.")
 
@@ -87,7 +90,8 @@ def reproduce(options: Options, words: Sequence[str]) -> list[Path]:
         if logs is not None:
             logs.write([state for key, state in known.items() if key in {run.key for run in runs}])
         if package is not None:
-            _teach(to_train, known, package, folder, options.data_dir, device, made, on_epoch)
+            share = board.show_within
+            _teach(to_train, known, package, folder, options.data_dir, device, made, on_epoch, share)
         elif to_train and options.scheduler is not None:
             from grader.instructor.cluster import training
 
@@ -124,6 +128,18 @@ def planned(options: Options, device: torch.device) -> list[Run]:
             drawn=options.drawn,
         )
     ]
+
+
+def announced(runs: Sequence[Run], *, one_by_one: bool) -> str:
+    """What is about to be done, in a sentence; how to do less of it, where it is done one run at a time."""
+    names = list(dict.fromkeys(run.experiment for run in runs))
+    most = max(run.max_epochs for run in runs)
+    text = f"{counted(len(runs), 'run')} of {counted(len(names), 'experiment')}"
+    text += f", {'one after the other, ' if one_by_one else ''}at most {counted(most, 'epoch')} each."
+    if one_by_one and len(names) > 1:
+        of_first = sum(run.experiment == names[0] for run in runs)
+        text += f" To do less, name an experiment: {names[0]} is {counted(of_first, 'run')}."
+    return text
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -186,6 +202,7 @@ def _teach(
     device: torch.device,
     made: Mapping[str, str],
     on_epoch: Callable[[Sequence[RunState]], None],
+    on_share: Callable[[Run, float], None],
 ) -> None:
     """Train the runs one after the other with the package's `fit`."""
     for run in runs:
@@ -197,4 +214,4 @@ def _teach(
 
         state = begin(run, known.get(run.key), package, images, made)
         on_epoch([state])
-        teaching.train(state, images, package, device, after_epoch)
+        teaching.train(state, images, package, device, after_epoch, partial(on_share, run))

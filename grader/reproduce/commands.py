@@ -32,7 +32,8 @@ def reproduce(
         typer.Option(
             "--with",
             help="Train with the LeNet5 and fit in this folder (student, solutions, a path), one run after "
-            "the other; without it many networks of the reference at once.",
+            "the other. Without it: in the student's kit with student/, in the instructor's with the "
+            "reference, many networks at once.",
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
@@ -52,14 +53,27 @@ def reproduce(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images a step.")] = BATCH_SIZE,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The folder of results.", show_default="results/reproduction"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="The folder of results. -drawn and the name of the package's folder (-student) are added to "
+            "the default's name.",
+            show_default="results/reproduction",
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option("--data-dir", help="Where the data sets lie, or are downloaded to."),
     ] = None,
     drawn: Annotated[
-        bool, typer.Option("--drawn", help="On digits drawn on the spot: a minute, no download.")
+        bool,
+        typer.Option(
+            "--drawn",
+            help="Put digits drawn on the spot in the place of each data set, so that mnist and fashion-mnist "
+            "give the same numbers; no download. Without --with, in the instructor's kit, all of it takes a "
+            "minute or two. With a package's own fit one run takes about that long: name one experiment, as "
+            "in grade reproduce mnist --drawn.",
+        ),
     ] = False,
     scheduler: Annotated[
         str | None,

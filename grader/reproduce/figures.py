@@ -4,6 +4,7 @@ For a projector: large type, thick lines, white ground. For colour-blind readers
 ("Color Universal Design", 2008), and a line style or marker of its own for each curve.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_NEAR, _MARGIN = 10, 5  # points of accuracy: curves that end so near are enlarged, with so much below them
 _STYLE: Any = {
     "font.size": 14,
     "axes.titlesize": 16,
@@ -98,22 +100,24 @@ def _data_set(name: str, groups: Sequence[Group], data_dir: str | None, package:
         figure, axes = _axes()
         for index, group in enumerate(groups):
             _curve(axes, group, index, partial(_accuracy, split=split))
-        low = 0.5 if name == "cifar10" else 0.9
-        _percentages(axes, groups, split, low)
+        shown = [_accuracy(epoch, split) for epoch in _epochs(groups)]
         if target is not None and split == "test":
-            axes.axhline(100 * target, color="#555555", linewidth=1.5)
-            axes.annotate(
-                f"target {100 * target:g} %",
-                (1, 100 * target),
-                xycoords=("axes fraction", "data"),
-                color="#555555",
-                ha="right",
-                va="bottom",
-            )
+            # named in the key: a label beside the line would lie on the curves that end there
+            axes.axhline(100 * target, color="#555555", linewidth=1.5, label=f"target {100 * target:g} %")
+            shown.append(100 * target)
+        ends = [_accuracy(state.history[-1], split) for group in groups for state in group.states]
+        bottom, top = span(shown, ends, 50 if name == "cifar10" else 90)
+        axes.set_ylim(bottom, top)
+        below = min(shown) < bottom
+        if below:
+            axes.set_ylabel(f"accuracy (%), from {bottom:g} up")
         axes.set_title(f"{title}: {word} accuracy")
         _key(axes)
         of = "median of the seeds, all seeds within the band" if _many(groups) else "one seed"
-        keep(figure, name, f"{name}-{split}", f"{title}: {word} accuracy after each epoch ({of}).")
+        caption = f"{title}: {word} accuracy after each epoch ({of})."
+        if below:
+            caption += f" Epochs below {bottom:g} % are not shown."
+        keep(figure, name, f"{name}-{split}", caption)
     best = min(groups, key=lambda group: (group.median, -group.best))
     state = best.states[0]
     run = best.run
@@ -182,13 +186,22 @@ def _curve(
         )
 
 
-def _percentages(axes: "Axes", groups: Sequence[Group], split: str, low: float) -> None:
-    """Show accuracies from `low`, or from less where a curve ends below."""
-    last = [_accuracy(group.states[0].history[-1], split) for group in groups]
-    top = min(
-        100.0, max(_accuracy(e, split) for group in groups for s in group.states for e in s.history) + 1
-    )
-    axes.set_ylim(min(100 * low, min(last) - 5), top)
+def span(shown: Sequence[float], ends: Sequence[float], enlarged: int) -> tuple[float, float]:
+    """The lowest and the highest accuracy of the axis, in percent: all that is `shown`, with a margin.
+
+    Where all curves end near `enlarged` or above, the axis begins there, or at a whole number below the last
+    end: how they differ is seen at their ends, and the first epochs would take most of the room.
+    """
+    top = min(100.0, max(shown) + 1)
+    if min(ends) >= enlarged - _NEAR:
+        low = min(enlarged, math.floor(min(ends)) - _MARGIN)
+        if min(shown) < low:
+            return low, top
+    return max(0.0, math.floor(min(shown)) - 1), top
+
+
+def _epochs(groups: Sequence[Group]) -> list[EpochResult]:
+    return [epoch for group in groups for state in group.states for epoch in state.history]
 
 
 def _key(axes: "Axes") -> None:
@@ -277,7 +290,8 @@ def _negatives(groups: Sequence[Group], data_dir: str | None, package: Package, 
                 _curve(axes, group, index, partial(_accuracy, split="test", at=at), label)
             index += 1
     ends = [_accuracy(state.history[-1], "test") for group in groups for state in group.states]
-    upper.set_ylim(min(ends) - 2, min(100.0, max(ends) + 0.5))
+    highest = max(100 * accuracy for epoch in _epochs(groups) for accuracy in epoch.test_accuracy)
+    upper.set_ylim(min(ends) - 2, min(100.0, highest + 0.5))
     lower.set_ylim(0, 101)
     upper.set_title("Accuracy on positive, negative and combined test images")
     _key(upper)

@@ -1,5 +1,6 @@
 """What is seen of training: a bar for each run that is going on, a line for each that is done."""
 
+import math
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -8,6 +9,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from grader.reproduce.checkpoint import RunState
 from grader.reproduce.experiments import Run
+
+_SPEED_OVER = 3600.0  # seconds: an epoch takes minutes, and two have to lie within it for a time left
 
 
 class Board:
@@ -18,13 +21,15 @@ class Board:
         self._left = {run.key for run in runs}
         self._count = len(runs)
         self._bars: dict[str, TaskID] = {}
+        self._done: dict[str, float] = {}  # epochs
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[epochs]}/{task.total:.0f}"),
             TextColumn("{task.fields[accuracy]:>7}"),
             TimeRemainingColumn(),
             console=self._console,
+            speed_estimate_period=_SPEED_OVER,
             transient=True,
             disable=not self._console.is_terminal,
         )
@@ -48,15 +53,27 @@ class Board:
             key = state.run.key
             if key not in self._bars:
                 self._bars[key] = self._progress.add_task(
-                    _name(state.run), total=state.run.max_epochs, accuracy=""
+                    _name(state.run), total=state.run.max_epochs, accuracy="", epochs=0
                 )
             accuracy = f"{100 * state.test_accuracy[-1]:5.2f} %" if state.history else ""
-            self._progress.update(self._bars[key], completed=len(state.history), accuracy=accuracy)
+            self._done[key] = epochs = len(state.history)
+            self._progress.update(self._bars[key], completed=epochs, accuracy=accuracy, epochs=epochs)
             if state.finished:
                 self._progress.update(self._bars[key], visible=False)
                 self._left.discard(key)
                 done = self._count - len(self._left)
                 self.say(f"[{done}/{self._count}] {_name(state.run)}: {summary(state)}")
+
+    def epochs_of(self, run: Run) -> float:
+        """The epochs that its bar shows, the part of the present one included."""
+        return self._done[run.key]
+
+    def show_within(self, run: Run, share: float) -> None:
+        """Show how much of its epoch a run has done, so that the time left is known before the epoch ends."""
+        # never back: a package may go through the training images more than once an epoch
+        known = self._done[run.key]
+        self._done[run.key] = done = max(known, math.floor(known) + share)
+        self._progress.update(self._bars[run.key], completed=done)
 
 
 def _name(run: Run) -> str:

@@ -5,7 +5,7 @@ in the callback `on_epoch`, Adam's averages through torch's hooks on every optim
 """
 
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -27,18 +27,34 @@ class Stop(Exception):
     """Raised through `fit` when the run is over; not an error."""
 
 
-class SeededOrder(Sampler[int]):
-    """A new order of the samples in each epoch, by seed and epoch: `batch_order`. epochs: those already done."""
+OnShare = Callable[[float], None]
+_TOLD = 100  # times an epoch
 
-    def __init__(self, samples: Sized, seed: int, epochs: int = 0):
-        self._count, self._seed, self._epoch = len(samples), seed, epochs
+
+class SeededOrder(Sampler[int]):
+    """A new order of the samples in each epoch, by seed and epoch: `batch_order`. epochs: those already done.
+
+    on_share: gets the share of the samples that were asked for, some hundred times an epoch. This is where
+    progress within an epoch is seen: the loop over the batches is the package's own.
+    """
+
+    def __init__(self, samples: Sized, seed: int, epochs: int = 0, on_share: OnShare | None = None):
+        self._count, self._seed, self._epoch, self._on_share = len(samples), seed, epochs, on_share
 
     def __iter__(self) -> Iterator[int]:
         self._epoch += 1
-        return iter(batch_order(self._seed, self._epoch, self._count).tolist())
+        order = batch_order(self._seed, self._epoch, self._count).tolist()
+        return iter(order) if self._on_share is None else _told(order, self._on_share)
 
     def __len__(self) -> int:
         return self._count
+
+
+def _told(order: Sequence[int], on_share: OnShare) -> Iterator[int]:
+    step = max(1, len(order) // _TOLD)
+    for begin in range(0, len(order), step):
+        on_share(begin / len(order))
+        yield from order[begin : begin + step]
 
 
 def train(
@@ -47,8 +63,11 @@ def train(
     package: Package,
     device: torch.device,
     on_epoch: Callable[[RunState], None],
+    on_share: OnShare | None = None,
 ) -> RunState:
     """Train a run from its state until it is finished; `on_epoch` gets its state after each epoch.
+
+    on_share: gets, within each epoch, the share of it that is done.
 
     Raises `KitError` where the package's code raises.
     """
@@ -58,7 +77,7 @@ def train(
     model.load_state_dict(dict(state.model))
     train_images, *test_images = (one.normalised() for one in (images.train, *images.tests))
     train_set = TensorDataset(train_images, images.train.split.labels)
-    order = SeededOrder(train_set, run.seed, len(state.history))
+    order = SeededOrder(train_set, run.seed, len(state.history), on_share)
     train_loader = DataLoader(train_set, run.batch_size, sampler=order)
     test_loader = DataLoader(TensorDataset(test_images[0], images.tests[0].split.labels), 500)
     began = time.perf_counter()

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SOLUTIONS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +155,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "class" / "anna").mkdir(mode=0o000)
     code = """
 import os
+import shutil
 from pathlib import Path
 from grader.instructor.collect import find_submissions, read
 from grader.submission import SubmissionError
@@ -377,3 +379,10 @@ def test_a_folder_reads_as_grade_check_reads_it(tmp_path: Path) -> None:
         path.write_bytes(data)
     (handed,) = find_submissions(tmp_path)
     assert read(handed).digest == read_folder(tmp_path / "anna").digest
+
+
+def test_a_class_in_the_place_of_a_submission_is_told(tmp_path: Path) -> None:
+    for student in ("anna", "ben"):
+        shutil.copytree(SOLUTIONS, tmp_path / "class" / student)
+    (only,) = find_submissions(tmp_path)
+    assert any("2 folders in it hold all files" in problem for problem in read(only).problems)

@@ -184,6 +184,16 @@ def test_no_score_leaves_the_cell_and_other_points_ask_for_scale(tmp_path: Path,
     assert [row["Grade"] for row in rows] == ["", "100,00", ""]
 
 
+def test_in_a_course_the_codes_points_are_not_scaled_to_the_whole(tmp_path: Path, grade: Grade) -> None:
+    records(tmp_path, report("12"))
+    (tmp_path / "nbgrader_config.py").touch()
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes(MOODLE.replace("55.00", "100.00").encode())
+    done = grade("export", "moodle", sheet, tmp_path, "--scale")
+    assert (done.returncode, "nbgrader export" in done.stderr) == (2, True)
+    assert "those of written answers are in the gradebook" in grade("export", "csv", tmp_path).stdout
+
+
 # -- gradescope ---------------------------------------------------------------------------------------
 
 

@@ -155,7 +155,6 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "class" / "anna").mkdir(mode=0o000)
     code = """
 import os
-import shutil
 from pathlib import Path
 from grader.instructor.collect import find_submissions, read
 from grader.submission import SubmissionError

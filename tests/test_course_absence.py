@@ -92,7 +92,12 @@ def test_a_folder_that_is_no_course_is_told(grade: Callable[..., Any], tmp_path:
 
 
 @pytest.mark.parametrize("init", [None, "given = 3\n"])
-def test_the_folders_modules_become_the_package_student(tmp_path: Path, init: str | None) -> None:
+def test_the_folders_modules_become_the_package_student(
+    tmp_path: Path, init: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as in a notebook: no package that `grade reproduce` would train stands in this process
+    ours = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("grader.")]
+    monkeypatch.setattr(sys, "meta_path", ours)
     folder = tmp_path / "lenet5"
     folder.mkdir()
     (folder / "layers.py").write_text("def relu(x):\n    return 'mine'\n")

@@ -43,6 +43,7 @@ def test_a_file_in_the_place_of_a_task_says_how_to_name_a_folder(grade, folder: 
     assert "--submission" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_explained_once(grade, folder: Path) -> None:
     edit(folder, "layers", "def relu(x", "def relu(x x")
     done = grade("check")
@@ -52,6 +53,7 @@ def test_a_file_that_cannot_be_read_is_explained_once(grade, folder: Path) -> No
     )
 
 
+@pytest.mark.slow
 def test_a_debugger_begins_in_the_students_code(grade, folder: Path) -> None:
     edit(folder, "layers", "return x.clamp(min=0)", "return y")
     done = grade("check", "relu/values", "--in-process", "--pdb", typed="q\n")
@@ -60,6 +62,7 @@ def test_a_debugger_begins_in_the_students_code(grade, folder: Path) -> None:
     assert "server.py" not in said
 
 
+@pytest.mark.slow
 def test_long_output_says_how_much_is_left_out(grade, folder: Path) -> None:
     edit(folder, "layers", "y = x @ weight.T", "print('so\\n' * 12)\n    y = x @ weight.T")
     done = grade("check", "linear/values")
@@ -67,6 +70,7 @@ def test_long_output_says_how_much_is_left_out(grade, folder: Path) -> None:
     assert " more (all of them: --json)" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_error_of_several_lines_stands_beside_what_was_called(grade, folder: Path) -> None:
     edit(folder, "layers", "y = x @ weight.T", "raise TypeError('first\\n second')")
     done = grade("check", "linear/values")
@@ -91,6 +95,7 @@ def test_a_wrong_answer_is_explained_with_the_command_to_run_again(grade, folder
     assert "0 of 1" in single.stdout
 
 
+@pytest.mark.slow
 def test_an_exception_shows_the_students_lines_and_none_of_ours(grade, folder: Path) -> None:
     edit(folder, "layers", "y = x @ weight.T", "y = x @ weight")
     done = grade("check", "linear")
@@ -145,12 +150,14 @@ def test_wrong_commands_say_what_to_do(grade, folder: Path, arguments: list[str]
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_single_check_that_does_not_exist_is_named(grade, folder: Path) -> None:
     done = grade("check", "conv2d/nothing")
     assert done.returncode == 2
     assert "conv2d/values" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_empty_folder_says_every_task_is_missing(grade, tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     done = grade("check", "relu")
@@ -192,6 +199,7 @@ def test_json_holds_the_report(grade, folder: Path) -> None:
     assert report["isolation"]
 
 
+@pytest.mark.slow
 def test_text_of_a_submission_is_shown_without_escapes(grade, folder: Path) -> None:
     files = with_body(
         "layers", "relu", r"print('\x1b]0;title\x07\x1b[31m[bold]hi[/bold]')" + "\nreturn x.clamp(min=0)"
@@ -202,12 +210,14 @@ def test_text_of_a_submission_is_shown_without_escapes(grade, folder: Path) -> N
     assert "\x1b]0" not in done.stdout
 
 
+@pytest.mark.slow
 def test_in_process_gives_the_same_points(grade, folder: Path) -> None:
     done = grade("check", "--in-process")
     assert done.returncode == 0, done.stdout
     assert "27 of 27 points" in done.stdout
 
 
+@pytest.mark.slow
 def test_pdb_opens_where_the_code_raised(folder: Path, tmp_path: Path) -> None:
     edit(folder, "layers", "return x.clamp(min=0)", "secret_sauce = 41\n    raise ValueError('here')")
     done = subprocess.run(
@@ -222,6 +232,7 @@ def test_pdb_opens_where_the_code_raised(folder: Path, tmp_path: Path) -> None:
     assert "(Pdb) 42" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_with_layers_in_it_is_the_default(grade, folder: Path) -> None:
     assert grade("check", "relu", cwd=folder).returncode == 0
 
@@ -248,6 +259,7 @@ def _read_until(process: subprocess.Popen[str], text: str, seconds: float = 60) 
     return got
 
 
+@pytest.mark.slow
 def test_watch_checks_again_what_a_save_can_have_changed(folder: Path) -> None:
     process = _watching(folder, "relu", "mean_and_std", "LeNet5")
     try:
@@ -264,6 +276,7 @@ def test_watch_checks_again_what_a_save_can_have_changed(folder: Path) -> None:
         process.kill()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_check_without_a_traceback(folder: Path) -> None:
     edit(folder, "layers", "return x.clamp(min=0)", "while True: pass")
     process = subprocess.Popen(

@@ -61,6 +61,7 @@ def test_text_of_a_submission_is_text() -> None:
     assert not re.search(r"[\x1b\u202e]", page.text.replace(HOSTILE, ""))
 
 
+@pytest.mark.slow
 def test_hostile_text_runs_nothing_in_a_browser(browser: Any) -> None:
     page = browser.new_page()
     said: list[str] = []
@@ -102,6 +103,7 @@ THEMES = {
 
 
 @pytest.mark.parametrize(("scheme", "attributes", "behind", "text"), THEMES.values(), ids=THEMES.keys())
+@pytest.mark.slow
 def test_it_can_be_read_in_light_and_dark(
     browser: Any, scheme: str, attributes: str, behind: str, text: str
 ) -> None:

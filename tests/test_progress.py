@@ -107,6 +107,7 @@ def test_a_damaged_file_is_as_none_and_is_mended(tmp_path: Path, data: bytes) ->
     assert progress_after(tmp_path, report(relu__values="failed")).since(report(relu__values="passed"))
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_a_check_runs_all_the_same(grade, tmp_path: Path) -> None:
     shutil.copytree(SOLUTIONS, tmp_path / "student")
     (tmp_path / "state").write_text("a file in the folder's place")
@@ -115,6 +116,7 @@ def test_where_nothing_can_be_written_a_check_runs_all_the_same(grade, tmp_path:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_submission(grade, tmp_path: Path) -> None:
     folder = shutil.copytree(SOLUTIONS, tmp_path / "student")
     before = sorted(os.listdir(folder))
@@ -122,6 +124,7 @@ def test_nothing_is_left_in_the_submission(grade, tmp_path: Path) -> None:
     assert sorted(os.listdir(folder)) == before
 
 
+@pytest.mark.slow
 def test_a_check_command_says_what_got_better_and_worse(grade, tmp_path: Path) -> None:
     layers = Path(shutil.copytree(SOLUTIONS, tmp_path / "student")) / "layers.py"
     right = layers.read_text()
@@ -180,6 +183,7 @@ def test_nudges_are_for_checks_that_there_are() -> None:
     assert set(NUDGES) - public == set()
 
 
+@pytest.mark.slow
 def test_hint_withholds_the_diagnosis_at_first(grade, tmp_path: Path) -> None:
     layers = Path(shutil.copytree(SOLUTIONS, tmp_path / "student")) / "layers.py"
     layers.write_text(layers.read_text().replace("windows, weight)", "windows, weight.flip(-1, -2))"))
@@ -195,12 +199,14 @@ def test_hint_withholds_the_diagnosis_at_first(grade, tmp_path: Path) -> None:
     assert flipped in " ".join(grade("check", "conv2d").stdout.split())  # without the option: all at once
 
 
+@pytest.mark.slow
 def test_a_failure_without_a_diagnosis_says_how_to_get_a_hint(grade, tmp_path: Path) -> None:
     layers = Path(shutil.copytree(SOLUTIONS, tmp_path / "student")) / "layers.py"
     layers.write_text(layers.read_text().replace("return x.clamp(min=0)", "return x.sin() + 3"))
     assert "grade check relu/values --hint" in grade("check", "relu").stdout
 
 
+@pytest.mark.slow
 def test_a_stub_is_told_where_to_begin(grade, tmp_path: Path) -> None:
     shutil.copytree(SOLUTIONS.parent / "student", tmp_path / "student")
     assert "grade explain relu" in grade("check", "relu", "--hint").stdout

@@ -261,6 +261,7 @@ def unzipped(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where / kit.stem
 
 
+@pytest.mark.slow
 def test_kit_lies_in_one_folder_with_its_version(kit: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert kit.name == f"lenet5-kit-{version}.zip"
@@ -298,6 +299,7 @@ def test_kit_names_no_hidden_check(contents: dict[str, bytes]) -> None:
     assert not [name for name in hidden if f"{name}(" in text]
 
 
+@pytest.mark.slow
 def test_kit_is_the_same_each_time(kit: Path, tmp_path: Path) -> None:
     assert release.write_kit(ROOT, tmp_path).read_bytes() == kit.read_bytes()
 

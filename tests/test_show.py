@@ -144,6 +144,7 @@ def test_a_file_that_cannot_be_imported_leaves_what_is_wanted() -> None:
 # -- the command ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_display_the_picture_is_a_file_here(grade, tmp_path: Path) -> None:
     done = grade("show", "relu", "--submission", SOLUTIONS, DISPLAY="", WAYLAND_DISPLAY="")
     assert done.returncode == 0, done.stderr

@@ -166,6 +166,7 @@ def test_only_an_authors_files_are_places(file: Path, place: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["raise KeyError('hinged')", "import solutions.layers", "return 1 +"])
+@pytest.mark.slow
 def test_a_students_error_stays_theirs(body: str) -> None:
     report = examine(with_body("layers", "relu", body), tasks=["relu"])
     check = report.tasks[0].checks[0]
@@ -200,6 +201,7 @@ def test_every_command_tells_it_alike_and_writes_nothing(command: str, sources: 
     assert before == sorted(path for path in sources.rglob("*") if "__pycache__" not in path.parts)
 
 
+@pytest.mark.slow
 def test_a_check_file_that_cannot_be_imported_is_named(sources: Path) -> None:
     line = write(sources / PUBLIC, "", "drow(3)\n")
     done = run(sources, "check relu --submission solutions")

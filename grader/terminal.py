@@ -186,7 +186,7 @@ def print_labelled(console: Console, rows: Iterable[tuple[str, str]]) -> None:
         if text:
             style = {"likely": "yellow", "nudge": "yellow", "hint": "cyan", "again": "cyan"}.get(label, "")
             grid.add_row(label, Text(clean(text), style=style))
-    console.print(Padding(grid, (0, 0, 0, 2)))
+    console.print(Padding(grid, (0, 0, 0, 2), expand=False))
 
 
 def print_total(console: Console, report: Report) -> None:

@@ -68,7 +68,9 @@ def keep_before(out: Path, student: str) -> None:
     kept = before / record.name
     if kept.exists() or not record.exists():
         return
-    before.mkdir(exist_ok=True)
+    if not before.is_dir():  # the first since a run was finished: the table as it stands is that run's
+        _keep_earlier(out)
+        before.mkdir()
     try:
         os.link(record, kept)
     except OSError:  # a file system without links
@@ -174,8 +176,7 @@ def _why(
 
 
 def write_changes(out: Path, moved: Sequence[Moved]) -> None:
-    """`changes.csv` and `changes.txt`; those of earlier runs go to `changes/`, named by when they were written."""
-    _keep_earlier(out)
+    """`changes.csv` and `changes.txt`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -207,7 +208,7 @@ def write_changes(out: Path, moved: Sequence[Moved]) -> None:
 
 
 def _keep_earlier(out: Path) -> None:
-    """Who moved in an earlier run is evidence: kept, unless nobody did."""
+    """Who moved in an earlier run is evidence: it goes to `changes/`, named by its time, unless nobody did."""
     try:
         nobody = len((out / CSV_FILE).read_bytes().splitlines()) <= 1
         when = time.strftime("%Y-%m-%d-%H%M%S", time.localtime((out / CSV_FILE).stat().st_mtime))

@@ -668,7 +668,7 @@ def measure_report(scratch: Path) -> list[Section]:
             f"`grade report` and `grade export`, {REPORTED:,} records",
             "Records mixed of real reports of right, empty and wrong submissions, with messages and pictures, under a"
             " policy. After one run to warm up; the page in headless Chromium, until it is painted.",
-            ("grade report CLASS", "grade export csv|json|canvas|moodle CLASS", "python benchmarks/opening.py PAGE"),
+            ("grade report CLASS", "grade export csv CLASS (and json, canvas, moodle)", "python benchmarks/opening.py PAGE"),
             (
                 at_most("`grade report`", found["report"].median, 5, found["report"].text(" s"), " s"),
                 at_most("the page", size, 5, f"{size:.1f} MB", " MB"),

@@ -58,17 +58,15 @@ def check(
     finally:
         close()
     progress = Progress.of(folder)
-    since = progress.since(report)
-    progress.remember(report)
     if as_json:
+        progress.remember(report)
+        progress.save()
         extra = {"earned": report.earned, "points": report.points}
         extra["points_decided_at_grading"] = terminal.hidden_points(report.tasks)
         json.dump(msgspec.to_builtins(report) | extra, sys.stdout, indent=1, ensure_ascii=False)
         print()
     else:
-        hints = partial(stepwise, progress, again) if hint else None
-        terminal.print_report(console, report, again, since, hints)
-    progress.save()
+        _print_progress(console, report, again, progress, hint=hint)
     return 0 if passed(report) else 1
 
 
@@ -132,11 +130,15 @@ def _saves(folder: Path) -> Iterator[set[tuple[Any, str]]]:
         print("\nStopped.", file=sys.stderr)
 
 
-def _print_progress(console: Console, report: Report, again: str, progress: Progress) -> None:
+def _print_progress(
+    console: Console, report: Report, again: str, progress: Progress, *, hint: bool = False
+) -> None:
+    """Print the report with what is better or worse than before, and remember it and the hints given."""
     since = progress.since(report)
     progress.remember(report)
+    hints = partial(stepwise, progress, again) if hint else None
+    terminal.print_report(console, report, again, since, hints)
     progress.save()
-    terminal.print_report(console, report, again, since)
 
 
 def _changed(before: Submission, after: Submission) -> set[str]:

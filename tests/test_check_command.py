@@ -37,10 +37,17 @@ def test_all_right_is_status_0_and_names_the_points_of_grading(grade, folder: Pa
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_a_file_in_the_place_of_a_task_says_how_to_name_a_folder(grade, folder: Path) -> None:
-    done = grade("check", "student/layers.py")
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("student/layers.py", "--submission"),
+        pytest.param("conv2d/nothing", "conv2d/values", marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_no_task_and_no_check_is_named(grade, folder: Path, named: str, says: str) -> None:
+    done = grade("check", named)
     assert done.returncode == 2
-    assert "--submission" in done.stderr
+    assert says in done.stderr
 
 
 @pytest.mark.slow
@@ -148,13 +155,6 @@ def test_wrong_commands_say_what_to_do(grade, folder: Path, arguments: list[str]
     assert done.returncode == 2
     assert text in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_single_check_that_does_not_exist_is_named(grade, folder: Path) -> None:
-    done = grade("check", "conv2d/nothing")
-    assert done.returncode == 2
-    assert "conv2d/values" in done.stderr
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from grader.assignment import TOTAL_POINTS
 from grader.instructor.course import CourseError
 from grader.instructor.course.driver import load_config, succeed
 from grader.instructor.course.feedback import course_feedback
+from grader.instructor.course.gradebook import open_gradebook
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import Course
 from grader.instructor.course.publish import Published, publish_course
@@ -391,6 +392,13 @@ def test_a_policy_tells_whose_time_is_unknown_and_takes_nothing(course: Course) 
         publish_course(course)
 
 
+def test_a_policy_that_names_nobody_in_the_class_is_told(course: Course) -> None:
+    (course.root / "policy.toml").write_text("due = 2026-05-01T00:00:00Z\n[extensions]\nanna = 2\nadda = 2\n")
+    hand_in(course, "anna")
+    record(course, "anna")
+    assert publish_course(course).not_known == ("adda",)
+
+
 def test_a_time_that_is_none_is_a_message(course: Course) -> None:
     class_of_three(course)
     (course.submitted("ben") / "timestamp.txt").write_text("yesterday")
@@ -556,6 +564,15 @@ def test_feedback_has_points_comments_and_hints_and_no_hidden_check(course: Cour
 def test_feedback_before_publishing_is_a_message(course: Course) -> None:
     with pytest.raises(CourseError, match="Nothing is published"):
         course_feedback(course)
+
+
+def test_who_is_no_longer_in_the_gradebook_has_no_page_and_stops_nobody(course: Course) -> None:
+    class_of_three(course)
+    publish_course(course)
+    with open_gradebook(f"sqlite:///{course.gradebook}", "") as gradebook:
+        gradebook.remove_student("ben")
+    made = course_feedback(course)
+    assert (sorted(made.pages), made.without_row) == (["anna", "carl"], ("ben",))
 
 
 def test_feedback_of_many_is_written_by_several_processes(course: Course) -> None:

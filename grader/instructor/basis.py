@@ -45,6 +45,7 @@ _WITHOUT_PART = (
     "nudges.py",
     "progress.py",
     "terminal.py",
+    "wrapping.py",
     "usage.py",
     "in_process.py",
 )

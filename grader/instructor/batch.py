@@ -208,9 +208,9 @@ def _print_batch(console: Console, batch: Batch, folder: Path, out: Path) -> Non
             ),
             soft_wrap=True,
         )
-    if batch.summary.noted:
-        noted = counted(batch.summary.noted, "submission")
-        console.print(Text(f"Something to say of how it was handed in: {noted} (column note)."))
+    if batch.summary.with_note:
+        noted = counted(batch.summary.with_note, "submission")
+        console.print(Text(f"With a note on what was handed in: {noted} (the column note of grades.csv)."))
     console.print(Text(f"Grades: {out / 'grades.csv'}, records: {out / 'records'}"), soft_wrap=True)
 
 

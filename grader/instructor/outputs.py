@@ -33,7 +33,7 @@ class Summary:
         self.failed: dict[str, Counter[Outcome]] = {name: Counter() for name in tasks}
         self.rows: list[Row] = []  # the first ones, to show a small class
         self.levels: Counter[str] = Counter()  # of isolation
-        self.noted = 0  # submissions with something to say of how they were handed in
+        self.with_note = 0  # submissions, in the column of grades.csv
         self.notes: list[tuple[str, str]] = []  # student and what is the matter, the first few
 
     def add(self, row: Row, report: Report | None) -> None:
@@ -44,7 +44,7 @@ class Summary:
             self.rows.append(row)
         if report is not None and row.status in (Status.NO_VERDICT, Status.UNREADABLE):
             self._note(row, report)
-        self.noted += bool(row.note)
+        self.with_note += bool(row.note)
         judged = row.status in (Status.GRADED, Status.PARTLY)
         if report is None or not judged or any(row.points.get(name) is None for name in self.tasks):
             return

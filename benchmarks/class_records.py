@@ -50,6 +50,7 @@ def reports(real: Sequence[Report], count: int, seed: int = 1) -> Iterator[Repor
             student=f"{draw.choice(FIRST)} {draw.choice(LAST)} {number:04}",
             tasks=tasks,
             seconds=round(draw.lognormvariate(-0.9, 0.6), 3),
+            memory=round(draw.lognormvariate(17.5, 0.1)),
             output=f"loss {draw.random()}\n" * draw.randrange(4),
             level=draw.choices("ABD", (90, 9, 1))[0],
             handed_in="" if number % 200 == 7 else (DUE + late).isoformat(timespec="seconds"),

@@ -40,6 +40,7 @@ class Examination:
         self.submission = submission
         self.output = bytearray()  # what the student's code printed
         self.layers: list[str] = []  # the sandbox layers that held
+        self.memory = 0  # the most bytes that a worker which has ended held beyond what it began with
         self.loaded: dict[str, list[str]] = {}  # task -> the submission's files that it imports
         self._limits = limits
         self._budget = Budget(limits.submission)
@@ -79,8 +80,10 @@ class Examination:
 
     def close(self) -> None:
         """End the worker."""
-        if self._worker is not None and self._worker.alive:
-            self._worker.end()
+        if self._worker is not None:
+            if self._worker.alive:
+                self._worker.end()
+            self.memory = max(self.memory, self._worker.memory)
         self._worker = None
 
     def _goes_on(self, task: Task) -> bool:

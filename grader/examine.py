@@ -201,6 +201,7 @@ def examine(
         isolation=tuple(examination.layers),
         level=level_of(examination.layers) if examination.layers else "",
         seconds=round(time.monotonic() - start, 4),
+        memory=examination.memory,
         output=bytes(examination.output).decode("utf-8", "replace"),
         loaded={task: tuple(names) for task, names in examination.loaded.items()},
         problems=submission.problems,

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from grader.examination import OpenWorker
 from grader.limits import Limits
+from grader.outcomes import Ending
 from grader.remote import Budget, Worker
 from grader.worker import wire
 from grader.worker.server import Server
@@ -29,9 +30,9 @@ class InProcessTransport:
         answer, packer = self._server.answer(*_split(pieces))
         return _split(wire.encode(request_id, answer, packer))
 
-    def end(self) -> str:
+    def end(self) -> Ending:
         self._server.reset()
-        return ""
+        return Ending()
 
 
 def _split(pieces: list[bytes | memoryview]) -> tuple[bytes, memoryview]:

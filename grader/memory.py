@@ -1,4 +1,4 @@
-"""A watch over a worker's memory, where the system itself has no limit for it (macOS, Windows)."""
+"""A watch over a worker's memory, where the system itself has neither limit nor account of it (macOS, Windows)."""
 
 import contextlib
 import threading
@@ -8,12 +8,16 @@ _EVERY = 0.05  # seconds
 
 
 class MemoryWatch:
-    """Ends the process when it has grown too far; `exceeded` says that it did. Needs psutil."""
+    """Ends the process when it has grown too far; `exceeded` says that it did. Needs psutil.
+
+    peak: the most bytes that it was seen to hold beyond what it had at the start.
+    """
 
     def __init__(self, pid: int, limit: int = LIMIT):
         import psutil  # only where it is used
 
         self.exceeded = False
+        self.peak = 0
         self._limit = limit
         self._process = psutil.Process(pid)
         self._gone = psutil.Error
@@ -26,9 +30,10 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         with contextlib.suppress(self._gone):  # it ended by itself
-            most = self._process.memory_info().rss + self._limit
+            start = self._process.memory_info().rss
             while not self._stopped.wait(_EVERY):
-                if self._process.memory_info().rss > most:
+                self.peak = max(self.peak, self._process.memory_info().rss - start)
+                if self.peak > self._limit:
                     self.exceeded = True
                     self._process.kill()
                     return

@@ -1,5 +1,6 @@
 """The one vocabulary of outcomes that code, records, reports and docs share."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -16,6 +17,14 @@ class Outcome(StrEnum):
     MISSING = "missing"  # still a stub, or not there
     SKIPPED = "skipped"  # a check that it needs did not pass
     NO_VERDICT = "no verdict"  # the kit itself failed
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended."""
+
+    how: str = ""  # a phrase that says how it had died, "" where we ended it
+    memory: int = 0  # the most bytes that it held beyond what it began with, 0 where that is not known
 
 
 class KitError(Exception):

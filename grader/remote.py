@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from grader.isolation import SANDBOXED, level_of
 from grader.limits import READY_SECONDS, Limits
-from grader.outcomes import KitError, Outcome
+from grader.outcomes import Ending, KitError, Outcome
 from grader.submission import Submission
 from grader.worker import wire
 
@@ -112,8 +112,8 @@ class Transport(Protocol):
     ) -> tuple[bytes, memoryview]:
         """Send one frame, return JSON and payload of the answer with the same id."""
 
-    def end(self) -> str:
-        """End the worker; a phrase that says how it had died, "" where it had not."""
+    def end(self) -> Ending:
+        """End the worker."""
 
 
 class Worker:
@@ -123,6 +123,7 @@ class Worker:
         self.layers = layers
         self.modules: list[str] = []  # the submission's files that were loaded at the last answer
         self.alive = True
+        self.memory = 0  # once it has ended: the most bytes that it held beyond what it began with
         self._transport = transport
         self._limits = limits
         self._budget = budget
@@ -169,8 +170,11 @@ class Worker:
         self._request(wire.Reset(), wire.Packer(), self._limits.call, "resetting the worker")
 
     def end(self) -> str:
+        """End it; a phrase that says how it had died, "" where it had not."""
         self.alive = False
-        return self._transport.end()
+        ending = self._transport.end()
+        self.memory = ending.memory
+        return ending.how
 
     def _request(
         self, request: wire.Request, packer: wire.Packer, seconds: float, doing: str
@@ -254,7 +258,7 @@ def _receive_remote(value: wire.Handle | wire.Attribute | wire.Odd) -> RemoteObj
 class SocketTransport:
     """A worker at the other end of a socket, whose printed output is drained while we wait."""
 
-    def __init__(self, channel: socket.socket, output: int, keep: bytearray, end: Callable[[], str]):
+    def __init__(self, channel: socket.socket, output: int, keep: bytearray, end: Callable[[], Ending]):
         self._channel = channel
         self._output: int | None = output
         self._keep = keep
@@ -283,8 +287,8 @@ class SocketTransport:
         _, text, payload = wire.read_frame(lambda: self._more(deadline), request_id)
         return text, payload
 
-    def end(self) -> str:
-        how = self._end()
+    def end(self) -> Ending:
+        ending = self._end()
         self._drain()
         if self._reader is not None:
             self._reader.join(1.0)  # what the worker left behind may hold the pipe open
@@ -293,7 +297,7 @@ class SocketTransport:
         if self._output is not None:
             os.close(self._output)
             self._output = None
-        return how
+        return ending
 
     def _send(self, piece: bytes | memoryview, deadline: float) -> None:
         view = memoryview(piece)

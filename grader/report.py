@@ -84,6 +84,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     isolation: tuple[str, ...] = ()  # the layers that held, in the order in which they were applied
     seconds: float = 0.0
+    memory: int = 0  # the most bytes that a worker held beyond what it began with; 0 where that is not known
     loaded: dict[str, tuple[str, ...]] = field(default_factory=dict)  # task -> the files that it imported
     output: str = ""  # what the student's code printed (capped)
     problems: tuple[str, ...] = ()  # what was wrong with the submission as it was handed in

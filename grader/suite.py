@@ -54,7 +54,9 @@ class Run:
         """Raise `Skip` or `MissingError` where a check need not be run, given the results so far."""
         needed = self.results.get(f"{info.task}/{info.needs}") if info.needs else None
         if needed is not None and needed.outcome is Outcome.MISSING:
-            raise MissingError(needed.message)
+            raise MissingError(
+                needed.message.rpartition("\n")[2]
+            )  # without the call, which was not made here
         if needed is not None and needed.outcome is not Outcome.PASSED:
             raise Skip(f"skipped until this passes: {needed.title}")
         for result in self.results.values():

@@ -17,6 +17,11 @@ def points(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def megabytes(count: float) -> str:
+    """A number of bytes as people write it: `40 MB`."""
+    return f"{count / 1e6:.0f} MB"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 line`, `2 lines`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -25,7 +25,7 @@ from grader.box import boxed, sandbox_exec
 from grader.isolation import Isolation, level_here
 from grader.limits import READY_SECONDS, Limits
 from grader.memory import LIMIT, MemoryWatch
-from grader.outcomes import KitError
+from grader.outcomes import Ending, KitError
 
 if TYPE_CHECKING:
     from grader.remote import Budget, Worker
@@ -198,12 +198,12 @@ class ForkServer:
         except (OSError, EOFError, TimeoutError) as error:
             raise ForkServerDied("the process that starts workers has died or does not answer") from error
 
-    def _end(self, pid: int) -> str:
+    def _end(self, pid: int) -> Ending:
         try:
-            status = self._order({"do": "end", "pid": pid})["status"]
+            answer = self._order({"do": "end", "pid": pid})
         except ForkServerDied:
-            return ""
-        return _how_it_died(status)
+            return Ending()
+        return Ending(_how_it_died(answer["status"]), answer["memory"])
 
 
 class ForkServerDied(KitError):
@@ -307,8 +307,8 @@ class SpawnServer:
         return process, ours
 
 
-def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) -> str:
-    """Kill a spawned worker and its session; how it had died, "" where we ended it."""
+def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) -> Ending:
+    """Kill a spawned worker and its session."""
     if watch is not None:
         watch.stop()
     code = process.poll()
@@ -322,9 +322,12 @@ def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) ->
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
+    peak = watch.peak if watch is not None else 0
     if watch is not None and watch.exceeded:
-        return f": it used more than {LIMIT >> 30} GiB of memory beyond what it had at the start"
-    return f" with exit status {code}" if code else ""
+        return Ending(
+            f": it used more than {LIMIT >> 30} GiB of memory beyond what it had at the start", peak
+        )
+    return Ending(f" with exit status {code}" if code else "", peak)
 
 
 Workers = ForkServer | SpawnServer

@@ -153,11 +153,11 @@ def statuses(out: Path) -> dict[str, str]:
 
 
 def plain_records(out: Path) -> dict[str, Any]:
-    """The records without what differs from run to run: times and process ids."""
+    """The records without what differs from run to run: times, memory and process ids."""
     found = {}
     for path in (out / "records").iterdir():
         record = json.loads(path.read_text())
-        record["seconds"] = 0
+        record["seconds"] = record["memory"] = 0
         for name in ("examiner", "worker"):
             record["versions"].pop(name, None)
         for task in record["tasks"]:

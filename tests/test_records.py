@@ -1,5 +1,6 @@
 """Records: written whole or not at all, read strictly, reused where they still answer."""
 
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,7 @@ REPORT = Report(
     tasks=(task("conv2d"), task("relu", Outcome.FAILED), task("fit", Outcome.NO_VERDICT)),
     isolation=("session", "landlock", "seccomp"),
     seconds=1.5,
+    memory=40_000_000,
     loaded={"conv2d": ("layers.py",)},
 )
 WITH_NET = replace(REPORT, tasks=(task("conv2d"), task("LeNet5", Outcome.FAILED)))
@@ -190,7 +192,14 @@ def test_merging_keeps_the_tasks_that_were_not_examined_again() -> None:
         ("Invert", Outcome.PASSED),  # fit had no verdict: nothing to keep
     ]
     assert merged.isolation == ("session", "seccomp")  # what held every time
-    assert (merged.seconds, merged.loaded) == (2.5, REPORT.loaded)
+    assert (merged.seconds, merged.memory, merged.loaded) == (2.5, 40_000_000, REPORT.loaded)
+
+
+def test_a_record_from_before_memory_was_in_them_is_read(tmp_path: Path) -> None:
+    older = json.loads(encode(REPORT))
+    del older["memory"]
+    record_path(tmp_path, "anna").write_text(json.dumps(older))
+    assert read_record(tmp_path, "anna") == replace(REPORT, memory=0)
 
 
 @pytest.mark.parametrize("old", [None, replace(REPORT, digest="old")])

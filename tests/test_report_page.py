@@ -88,6 +88,25 @@ def test_what_needs_a_look_is_named(tmp_path: Path, grade: Grade) -> None:
     assert facts["Final score"] == "open of 55"
 
 
+def test_time_and_memory_say_what_is_usual_and_who_took_most(tmp_path: Path, grade: Grade) -> None:
+    usual = [
+        replace(report(f"s{number}"), level="A", seconds=0.2, memory=40_000_000 + number)
+        for number in range(8)
+    ]
+    large = replace(report("large"), level="A", seconds=0.3, memory=812_000_000)
+    older = replace(report("older"), level="A", seconds=9.0)  # from before memory was in records
+    results = records(tmp_path, *usual, large, older)
+    assert grade("report", results).returncode == 0
+    page = (results / "report.html").read_text("utf-8")
+    section = page.partition('<section id="time"')[2].partition("</section>")[0]
+    assert "known of 9 of 10 submissions" in section
+    rows = re.findall(r"<tr><th[^>]*>(Time|Memory)</th>(.*?)</tr>", section, re.DOTALL)
+    texts = {what: " ".join(html.unescape(re.sub(r"<[^>]*>", " ", row)).split()) for what, row in rows}
+    assert texts["Time"].startswith("0.20 s 9.00 s 9.00 s older (9.00 s), large (0.30 s), s0")
+    assert texts["Memory"].startswith("40 MB 812 MB 812 MB large (812 MB), s7 (40 MB), s6")
+    assert "older" not in texts["Memory"]
+
+
 def test_without_names_no_name_is_anywhere_in_the_file(tmp_path: Path, grade: Grade) -> None:
     wrong = result("conv2d", 2.0, message="ValueError in /home/anna.berg/layers.py", location="Anna's file")
     crashed = result("softmax", 1.0, Outcome.ERROR, message="raised by Ziegler")
@@ -231,7 +250,7 @@ def test_a_student_opens_by_keyboard_and_shows_the_policy_line_by_line(opened: A
     opened.keyboard.press("Enter")
     opened.wait_for_selector("dialog[open] dl")
     labels = opened.eval_on_selector_all("dialog dt", "found => found.map(one => one.textContent)")
-    assert labels[3:7] == ["Raw score", "Due", "Handed in", "Late"]
+    assert labels[3:8] == ["Memory at its peak", "Raw score", "Due", "Handed in", "Late"]
     assert labels[-1] == "Final score"
     first = opened.inner_text("#page-name")
     opened.keyboard.press("ArrowRight")

@@ -514,6 +514,7 @@ def test_a_spawned_worker_that_takes_too_much_memory_is_ended(monkeypatch: pytes
     assert checks_of(report, "relu")[0].outcome is Outcome.MEMORY
     assert earned(report)["elu"] == 0.5
     assert report.isolation[-1] == "memory watch"
+    assert report.memory > 300 << 20  # the watch saw it pass its limit
 
 
 def test_output_is_drained_also_where_pipes_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,21 @@ def test_endings_have_their_outcome_and_the_next_task_goes_on(body: str, outcome
     assert earned(report) == {"relu": 0, "elu": 1}
 
 
+HELD = 300 << 20  # bytes that some code holds for a moment
+MEMORY = {
+    "nothing": "",
+    "freed before it returned": "x = x + 0 * torch.ones(HELD // 4)[0]",
+    "when it was killed": "kept = torch.ones(HELD // 4); import os; os.kill(os.getpid(), 9)",
+}
+
+
+@pytest.mark.parametrize("line", MEMORY.values(), ids=MEMORY.keys())
+def test_the_memory_that_a_submission_took_is_told_whichever_worker_took_it(line: str) -> None:
+    body = f"{line}\nreturn x.clamp(min=0)".replace("HELD", str(HELD))
+    report = examine(with_body("layers", "relu", body), tasks=["relu", "Invert"], limits=QUICK)
+    assert HELD * bool(line) < report.memory < HELD * bool(line) + (100 << 20)
+
+
 RESULTS = {
     "a tensor that is always equal": """
 class Yes(torch.Tensor):

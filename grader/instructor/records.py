@@ -139,6 +139,7 @@ def merge(record: Report | None, report: Report, bases: Mapping[str, Basis]) -> 
         isolation=tuple(layer for layer in report.isolation if layer in record.isolation),
         level=weaker(report.level, record.level),
         seconds=round(record.seconds + report.seconds, 4),
+        memory=max(record.memory, report.memory),
         loaded={**record.loaded, **report.loaded},
         output=report.output or record.output,
     )

@@ -4,7 +4,8 @@ Run as a program of its own with an emptied environment. It knows nothing secret
 imports it does no more than fork, kill and reap on orders from its control socket:
 
     {"do": "fork", "cpu": seconds}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
-    {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n}
+    {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n, "memory": bytes}, the most
+                       that it held in memory beyond what it began with, 0 where that is not known
     {"do": "import", "name": one of `preload.HEAVY`}  import it for all later children -> {}
     {"do": "clone"} with one descriptor (another control socket): fork a second untrusted parent
     {"do": "compact"}  gather memory into huge pages -> {"pages": n}: a fork and its exit get three times as
@@ -18,8 +19,10 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import signal
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from grader.worker import preload, sandbox, server, untouched
@@ -69,7 +72,9 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
     # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     libc.prctl(_PR_SET_DUMPABLE, 0)
-    kept: set[int] = set()  # children in use, and other untrusted parents made by "clone"
+    kept: dict[
+        int, int
+    ] = {}  # what each began with in memory, in bytes: children in use, and parents made by "clone"
     while True:
         data, descriptors = _receive(control)
         if not data:
@@ -83,7 +88,7 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
                     _be_child(plan, channel_fd, output_fd, order["cpu"])
                 os.close(channel_fd)
                 os.close(output_fd)
-                kept.add(pid)
+                kept[pid] = _resident(pid)
                 answer = {"pid": pid}
             case "clone":
                 pid = os.fork()
@@ -94,7 +99,7 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
                     kept.clear()
                     continue
                 os.close(descriptors[0])
-                kept.add(pid)
+                kept[pid] = 0
                 answer = {"pid": pid}
             case "import":
                 preload.heavy(order["name"])
@@ -103,8 +108,9 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
             case "compact":
                 answer = {"pages": _compact(libc)}
             case "end":
-                kept.discard(order["pid"])
-                answer = {"status": _end(order["pid"], kept)}
+                began_with = kept.pop(order["pid"], 0)
+                status, most = _end(order["pid"], kept)
+                answer = {"status": status, "memory": max(0, most - began_with) if began_with else 0}
         control.send(json.dumps(answer).encode())
 
 
@@ -149,14 +155,25 @@ def _be_child(plan: sandbox.Plan, channel_fd: int, output_fd: int, cpu_seconds: 
         os._exit(status)  # never back into the parent's loop, never its exit handlers
 
 
-def _end(pid: int, kept: set[int]) -> int:
-    """Kill the child's session and whatever it left behind but `kept`; the child's wait status."""
+def _resident(pid: int) -> int:
+    """What the process holds in memory, in bytes; 0 where it cannot be told."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def _end(pid: int, kept: Collection[int]) -> tuple[int, int]:
+    """Kill the child's session and whatever it left behind but `kept`.
+
+    The child's wait status, and the most that it held in memory at a time, in bytes, by the kernel's account.
+    """
     for kill in (os.killpg, os.kill):
         try:
             kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
-    _, status = os.waitpid(pid, 0)
+    _, status, usage = os.wait4(pid, 0)
     while orphans := [orphan for orphan in _children() if orphan not in kept]:
         for orphan in orphans:
             try:
@@ -164,7 +181,7 @@ def _end(pid: int, kept: set[int]) -> int:
                 os.waitpid(orphan, 0)
             except (ProcessLookupError, ChildProcessError):
                 continue
-    return status
+    return status, usage.ru_maxrss * 1024
 
 
 def _children() -> list[int]:

@@ -17,7 +17,7 @@ from grader.instructor.report.anonymous import Names
 from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
 from grader.report import CheckResult
-from grader.text import clean, points
+from grader.text import clean, megabytes, points
 
 _MAX_TEXT = 2_000  # characters of a message or location
 _MAX_OUTPUT = 1_000
@@ -57,6 +57,8 @@ class Packer:
             facts.append(("Isolation level", report.level))
         if report.tasks:
             facts.append(("Examined in", f"{report.seconds:.1f} s"))
+        if report.memory:
+            facts.append(("Memory at its peak", megabytes(report.memory)))
         if report.handed_in and not steps:
             facts.append(("Handed in", _cut(report.handed_in)))
         results = [self._check(check) for task in report.tasks for check in task.checks]

@@ -6,7 +6,7 @@ The page's policy (CSP) allows its own style and script by their hashes, picture
 import base64
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -20,8 +20,13 @@ from grader.instructor.report.anonymous import Names
 from grader.instructor.report.details import Packer, lost_in
 from grader.instructor.rows import Status
 from grader.instructor.standings import Graded, Standings
-from grader.text import clean, counted, points
+from grader.report import Report
+from grader.text import clean, counted, megabytes, points
 
+_TAKEN: tuple[tuple[str, Callable[[Report], float], Callable[[float], str]], ...] = (
+    ("Time", lambda report: report.seconds, lambda value: f"{value:.2f} s"),
+    ("Memory", lambda report: report.memory, megabytes),
+)
 _LISTED = 50  # students named in a list of what needs a look
 
 
@@ -54,7 +59,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         lstrip_blocks=True,
         autoescape=True,
     )
-    environment.filters |= {"points": points, "percent": _percent, "words": _words}
+    environment.filters |= {"points": points, "percent": _percent, "words": _words, "megabytes": megabytes}
     style, script = _part("page.css"), _part("page.js")
     first_of = {one.student: number for number, one in enumerate(everyone)}
     checks = statistics.checks(graded)
@@ -76,7 +81,21 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         enough=statistics.ENOUGH,
         poor=[c for c in checks if c.discrimination is not None and c.discrimination < statistics.WEAK],
         limits=[check for check in checks if check.timeouts or check.memory],
-        times=statistics.times(graded),
+        minutes=sum(one.report.seconds for one in graded) / 60,
+        examined=len([one for one in graded if one.report.level]),
+        measured=len([one for one in graded if one.report.memory]),
+        took=[
+            (
+                what,
+                statistics.spread([value(one.report) for one in graded]),
+                told,
+                [
+                    (first_of[one.student], names.student(one.student), value(one.report))
+                    for one in statistics.largest(graded, value)
+                ],
+            )
+            for what, value, told in _TAKEN
+        ],
         lines=[_line(one, names, policy) for one in everyone],
         statuses=sorted({str(one.row.status) for one in everyone}),
         counts=_counts(everyone),

@@ -1,9 +1,9 @@
-"""A class in figures: scores, tasks, checks, time, and what a person should look at. From records, plain data."""
+"""A class in figures: scores, tasks, checks, time and memory, and what a person should look at. From records, plain data."""
 
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
@@ -11,10 +11,11 @@ from grader.instructor.records import has_verdict
 from grader.instructor.rows import Status
 from grader.instructor.standings import Graded
 from grader.outcomes import Outcome
-from grader.report import CheckResult, TaskResult
+from grader.report import CheckResult, Report, TaskResult
 
 BINS = 11
 _ORDER = {outcome: number for number, outcome in enumerate(Outcome)}  # of equally common ones the first
+MOST = 5  # submissions named as those that took most
 ENOUGH = 10  # students, below which a correlation says nothing
 WEAK = 0.2  # a check below separates poorly (Ebel and Frisbie, Essentials of Educational Measurement, 1991)
 
@@ -74,13 +75,12 @@ class CheckFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds of whole examinations."""
+class Spread:
+    """What whole examinations took, in seconds or in bytes; all 0 where no record knows it."""
 
     median: float
-    most: float  # 95 of 100 took at most so long
-    longest: float
-    total: float
+    most: float  # 95 of 100 took at most so much
+    largest: float
 
 
 def scores(graded: Sequence[Graded]) -> Scores:
@@ -217,13 +217,19 @@ def discrimination(passed: Sequence[bool], rest: Sequence[float]) -> float | Non
     return (statistics.fmean(ones) - statistics.fmean(zeros)) / deviation * math.sqrt(share * (1 - share))
 
 
-def times(graded: Sequence[Graded]) -> Times:
-    """How long the examinations took."""
-    seconds = sorted(one.report.seconds for one in graded if one.report.seconds > 0)
-    if not seconds:
-        return Times(0.0, 0.0, 0.0, 0.0)
-    most = seconds[min(len(seconds) - 1, math.ceil(0.95 * len(seconds)) - 1)]
-    return Times(statistics.median(seconds), most, seconds[-1], sum(seconds))
+def spread(values: Sequence[float]) -> Spread:
+    """Of those values that are known, which 0 is not."""
+    known = sorted(value for value in values if value > 0)
+    if not known:
+        return Spread(0.0, 0.0, 0.0)
+    most = known[math.ceil(0.95 * len(known)) - 1]
+    return Spread(statistics.median(known), most, known[-1])
+
+
+def largest(graded: Sequence[Graded], value: Callable[[Report], float]) -> list[Graded]:
+    """The `MOST` submissions with the largest known values, the largest first."""
+    known = [one for one in graded if value(one.report) > 0]
+    return sorted(known, key=lambda one: -value(one.report))[:MOST]
 
 
 def without_verdict(graded: Sequence[Graded]) -> list[tuple[Graded, CheckResult]]:

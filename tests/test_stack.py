@@ -106,13 +106,15 @@ def test_an_image_size_that_pooling_does_not_divide_is_refused():
         Stack(Shape(1, 30), torch.zeros(1, 10))
 
 
+@pytest.mark.parametrize("fused", [True, False], ids=["as on the CPU", "as on a GPU"])
 @pytest.mark.parametrize("l1", [0.0, 1e-2])
 @pytest.mark.parametrize("setting", [Setting(1e-2), Setting(1e-3, 1e-1)], ids=str)
-def test_adam_is_torchs(setting, l1):
+def test_adam_is_torchs(setting, l1, fused):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(1, 50, generator=generator, dtype=torch.float64)
     mine, theirs = start.clone(), start.clone().requires_grad_()
     adam = Adam(mine, [setting.lr], [setting.weight_decay], [l1])
+    adam.fused = fused
     torchs = torch.optim.Adam([theirs], lr=setting.lr, weight_decay=setting.weight_decay)
     for _ in range(20):
         factors = torch.randn(1, 50, generator=generator, dtype=torch.float64)

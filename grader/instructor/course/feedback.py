@@ -81,6 +81,7 @@ def _generate(course: Course, students: Sequence[str], without: Sequence[str]) -
     It only reads the gradebook, so that processes do not wait for each other. Raises `CourseError`.
     """
     driven = api(course)
+    driven.config.GenerateFeedback.exporter_class = "grader.instructor.course.exporter.PageExporter"
     jobs = min(len(os.sched_getaffinity(0)), _MAX_JOBS) if sys.platform == "linux" else 1
     if jobs == 1 or len(students) < _FEW:
         driven.coursedir.student_id_exclude = ",".join(without)

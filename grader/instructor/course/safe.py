@@ -259,17 +259,19 @@ def _data(data: object) -> list[dict[str, Any]]:
     if not isinstance(data, Mapping):
         return []
     shown: dict[str, str] = {}
+    about: dict[str, dict[str, str]] = {}
     for mime in ("image/png", "image/jpeg"):
         if mime in data:
             url = image_url(mime, data[mime])
             if isinstance(url, Unsafe):
                 return [_stream("stdout", f"[{url.why} was left out]\n")]
             shown = {mime: url.partition(",")[2]}
+            about = {mime: {"alt": "a figure that the cell above drew"}}
             break
     plain = text(data.get("text/plain"))
     if not shown and not plain:
         return [_stream("stdout", "[an output of a kind that is not shown was left out]\n")] if data else []
-    return [{"output_type": "display_data", "data": {**shown, "text/plain": plain}, "metadata": {}}]
+    return [{"output_type": "display_data", "data": {**shown, "text/plain": plain}, "metadata": about}]
 
 
 def _stream(name: str, content: str) -> dict[str, Any]:

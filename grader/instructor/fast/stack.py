@@ -22,6 +22,7 @@ Never here: what a run is, when it stops, where it is kept.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -86,69 +87,158 @@ def state_dict(shape: Shape, row: Tensor) -> dict[str, Tensor]:
     return state
 
 
-class Convolved:
-    """The buffers of one convolution and the pooling after it, `outputs` channels of `columns` pooled values.
+@dataclass(frozen=True)
+class _Block:
+    """Some networks and columns of a convolution, which go through all of it before the next: views of buffers.
 
-    Rows of `patches`: a one, the 6 x 6 window by its row, channel and column, and a one. The upper two places
+    Pairs are of the upper and the lower places of pooling, fours of all of them.
+    """
+
+    source: Tensor  # the windows as they lie in the images, and where they go among the patches
+    windows: Tensor
+    weights: tuple[Tensor, ...]
+    seen: tuple[Tensor, Tensor]
+    products: tuple[Tensor, ...]
+    slabs: list[Tensor]
+    top: Tensor
+    bottom: Tensor
+    out: Tensor
+    back: "_Back | None"
+
+
+@dataclass(frozen=True)
+class _Back:
+    """What a block needs for the gradient besides. Its products have no use any more: theirs go in their place."""
+
+    right_over_left: tuple[Tensor, Tensor]  # by how much one is larger than the other
+    bottom_over_top: Tensor
+    d_out: Tensor
+    d_products: tuple[Tensor, ...]  # transposed
+    d_weights: tuple[Tensor, ...]
+    adds: bool  # to the gradient of the weights, after a first block
+    d_windows: Tensor | None  # None where nobody asks for it
+    transposed: tuple[Tensor, Tensor]  # the weights by which it is got
+    d_places: list[tuple[Tensor, Tensor]]  # what each place of the windows adds to which pixels
+
+
+class Convolved:
+    """The buffers of one convolution and the pooling after it.
+
+    Rows of the patches: a one, the 6 x 6 window by its row, channel and column, and a one. The upper two places
     of a pooling window see all but the last row of a window, the lower two all but the first: two products
     of 5/6 of the rows, each with one of the ones for the bias.
+
+    windows: `(groups, *window, *columns)`, a view of the images, of which dimension `at` is the first of columns.
+    spread: the weights. out: `(nets, outputs, columns)`; d_out: its gradient before ReLU, None without a way
+    back. places: for a buffer of the windows' gradient and a slice of groups, what adds to which pixels; None
+    where that gradient is not asked for.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, columns: int, nets: int, groups: int, like: Tensor, backward: bool
+        self,
+        windows: Tensor,
+        at: int,
+        spread: Tensor,
+        out: Tensor,
+        d_out: Tensor | None,
+        places: Callable[[Tensor, slice], list[tuple[Tensor, Tensor]]] | None = None,
     ):
-        self.row = inputs * 6
-        rows = 5 * self.row + 1
-        self.patches = like.new_empty(groups, 6 * self.row + 2, columns)
-        self.patches[:, 0] = self.patches[:, -1] = 1
-        self.windows = self.patches[:, 1:-1]
-        self.seen = self.patches[:, :rows], self.patches[:, -rows:]
-        # upper and lower, network, left and right, channel, pooled value
-        slabs = like.new_empty(2, nets, 2, outputs, columns)
-        self.products = slabs.view(2, groups, -1, columns).unbind()
-        self.slabs = [slabs[a, :, b] for a in range(2) for b in range(2)]
-        self.top, self.bottom = (like.new_empty(nets, outputs, columns) for _ in range(2))
-        if backward:
-            d_slabs = torch.empty_like(slabs)
-            self.d_products = d_slabs.view(2, groups, -1, columns).unbind()
-            self.d_slabs = [d_slabs[a, :, b] for a in range(2) for b in range(2)]
+        groups, (nets, outputs, columns) = len(windows), out.shape
+        rows, each = spread.shape[-1], nets // groups
+        self.row = rows // 5
+        patches = out.new_empty(groups, 6 * self.row + 2, columns)
+        patches[:, 0] = patches[:, -1] = 1
+        inner = patches[:, 1:-1].view(windows.shape)
+        # a processor's cache holds one group, and half of the first convolution's columns; a GPU gets all at once
+        together, parts = (1, 1 if places else 2) if out.device.type == "cpu" else (groups, 1)
+        width, size = columns // parts, windows.shape[at] // parts
+        slabs = out.new_empty(2, together * each, 2, outputs, width)
+        products = slabs.view(2, together, -1, width).unbind()
+        top, bottom = out.new_empty(2, together * each, outputs, width)
+        if d_out is not None:
             # this way round the products are faster on the CPU: few columns, and very long sums
-            d_weights = like.new_empty(2, groups, rows, nets // groups * 2 * outputs)
-            self.d_weights = d_weights.unbind()
+            d_weights = out.new_empty(2, groups, rows, each * 2 * outputs)
             by_net = d_weights.view(2, groups, rows, -1, 2, outputs).permute(0, 1, 3, 4, 5, 2).flatten(1, 2)
             self.d_kernels, self.d_biases = _kernels_and_biases(by_net)
+            d_windows = out.new_empty(together, 6 * self.row, width) if places else None
+        self._blocks = []
+        for group in range(0, groups, together):
+            of_groups, of_nets = (slice(n * group, n * (group + together)) for n in (1, each))
+            weights = spread[:, of_nets].view(2, together, -1, rows).unbind()
+            for part in range(parts):
+                at_columns = slice(part * width, (part + 1) * width)
+                seen = patches[of_groups, :, at_columns]
+                block_out = out[of_nets, :, at_columns]
+                back = None
+                if d_out is not None:
+                    *right_over_left, bottom_over_top = out.new_empty(3, *block_out.shape)
+                    back = _Back(
+                        tuple(right_over_left),
+                        bottom_over_top,
+                        d_out[of_nets, :, at_columns],
+                        tuple(product.transpose(1, 2) for product in products),
+                        d_weights[:, of_groups].unbind(),
+                        part > 0,
+                        d_windows,
+                        (weights[0][..., 1:].transpose(1, 2), weights[1][..., :-1].transpose(1, 2)),
+                        places(d_windows, of_groups) if places and d_windows is not None else [],
+                    )
+                self._blocks.append(
+                    _Block(
+                        windows[of_groups].narrow(at, part * size, size),
+                        inner[of_groups].narrow(at, part * size, size),
+                        weights,
+                        (seen[:, :rows], seen[:, -rows:]),
+                        products,
+                        [slabs[a, :, b] for a in range(2) for b in range(2)],
+                        top,
+                        bottom,
+                        block_out,
+                        back,
+                    )
+                )
 
-    def forward(self, spread: Tensor, out: Tensor) -> None:
-        """ReLU of the largest of each window's four places, `(nets, outputs, columns)`, from the patches."""
-        groups = len(self.patches)
-        for weights, seen, product in zip(spread, self.seen, self.products, strict=True):
-            torch.bmm(weights.view(groups, -1, weights.shape[-1]), seen, out=product)
-        torch.maximum(self.slabs[0], self.slabs[1], out=self.top)
-        torch.maximum(self.slabs[2], self.slabs[3], out=self.bottom)
-        torch.maximum(self.top, self.bottom, out=out)
-        out.clamp_(min=0)
+    def forward(self) -> None:
+        """ReLU of the largest of each window's four places, to `out`."""
+        for block in self._blocks:
+            block.windows.copy_(block.source)
+            for weights, seen, product in zip(block.weights, block.seen, block.products, strict=True):
+                torch.bmm(weights, seen, out=product)
+            left, right = block.slabs[::2], block.slabs[1::2]
+            torch.maximum(left[0], right[0], out=block.top)
+            torch.maximum(left[1], right[1], out=block.bottom)
+            if block.back is not None:
+                for one, other, difference in zip(right, left, block.back.right_over_left, strict=True):
+                    torch.sub(one, other, out=difference)
+                torch.sub(block.bottom, block.top, out=block.back.bottom_over_top)
+            torch.maximum(block.top, block.bottom, out=block.out)
+            block.out.clamp_(min=0)
 
-    def backward(self, d_out: Tensor) -> None:
-        """The gradient of the weights, from that of the pooled values before ReLU; `top` and `bottom` are used up.
-
-        It goes to the first of the largest places.
-        """
-        top, bottom = self.top, self.bottom
-        d_bottom = _where_positive(d_out, bottom.sub_(top), out=bottom)
-        d_top = torch.sub(d_out, d_bottom, out=top)
-        for d_pair, pair in ((d_top, 0), (d_bottom, 2)):
-            first, second = self.d_slabs[pair : pair + 2]
-            _where_positive(d_pair, torch.sub(self.slabs[pair + 1], self.slabs[pair], out=second), out=second)
-            torch.sub(d_pair, second, out=first)
-        for d_weights, seen, d_product in zip(self.d_weights, self.seen, self.d_products, strict=True):
-            torch.bmm(seen, d_product.transpose(1, 2), out=d_weights)
-
-    def backward_to_windows(self, spread: Tensor, d_windows: Tensor) -> None:
-        """The gradient of the windows, after `backward`; every network has patches of its own."""
-        upper, lower = spread.flatten(2, 3)
-        torch.bmm(upper[..., 1:].transpose(1, 2), self.d_products[0], out=d_windows[:, : -self.row])
-        d_windows[:, -self.row :].zero_()
-        d_windows[:, self.row :].baddbmm_(lower[..., :-1].transpose(1, 2), self.d_products[1])
+    def backward(self) -> None:
+        """The gradient of the weights, and what places of windows add to pixels; it goes to the first of the largest."""
+        for block in self._blocks:
+            back = block.back
+            assert back is not None
+            d_bottom = _where_positive(back.d_out, back.bottom_over_top, out=block.bottom)
+            d_top = torch.sub(back.d_out, d_bottom, out=block.top)
+            left, right = block.slabs[::2], block.slabs[1::2]
+            for d_pair, difference, d_left, d_right in zip(
+                (d_top, d_bottom), back.right_over_left, left, right, strict=True
+            ):
+                _where_positive(d_pair, difference, out=d_right)
+                torch.sub(d_pair, d_right, out=d_left)
+            for seen, d_product, d_weights in zip(block.seen, back.d_products, back.d_weights, strict=True):
+                if back.adds:
+                    d_weights.baddbmm_(seen, d_product)
+                else:
+                    torch.bmm(seen, d_product, out=d_weights)
+            if back.d_windows is not None:
+                upper, lower = back.transposed
+                torch.bmm(upper, block.products[0], out=back.d_windows[:, : -self.row])
+                back.d_windows[:, -self.row :].zero_()
+                back.d_windows[:, self.row :].baddbmm_(lower, block.products[1])
+            for pixels, place in back.d_places:
+                pixels += place
 
 
 def _kernel_and_bias(block: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,8 +264,16 @@ class Workspace:
     """
 
     def __init__(
-        self, shape: Shape, nets: int, groups: int, count: int, like: Tensor, backward: bool, dropout: bool
+        self,
+        shape: Shape,
+        spread: Mapping[str, Tensor],
+        groups: int,
+        count: int,
+        backward: bool,
+        dropout: bool,
     ):
+        nets, like = spread["conv1"].shape[1], spread["conv1"]
+
         def empty(*size: int) -> Tensor:
             return like.new_empty(size)
 
@@ -184,18 +282,16 @@ class Workspace:
         self.count = count
         self.images = empty(groups, channels, size, size, count)
         # columns: pooled pixel by its parity, then image
-        self.conv1 = Convolved(channels, 6, 4 * half * half * count, nets, groups, like, backward)
         # patch of pooled pixel (2r + a, 2c + b): rows 4r + 2a + i, columns 4c + 2b + j of the image
         image, row = size * size * count, size * count
-        self.windows1 = self.images.as_strided(
+        windows1 = self.images.as_strided(
             (groups, 6, channels, 6, 2, 2, half, half, count),
             (channels * image, row, image, count, 2 * row, 2 * count, 4 * row, 4 * count, 1),
         )
         self.pooled1 = empty(nets, 24, half, half, count)
-        self.conv2 = Convolved(6, 16, second * second * count, nets, nets, like, backward)
         # patch of pooled pixel (r, c): pixels (2(r + i) + a, 2(c + j) + b), which lie at [a, b, r + i, c + j]
         plane = half * half * count
-        self.windows2 = self.pooled1.as_strided(
+        windows2 = self.pooled1.as_strided(
             (nets, 3, 2, 6, 3, 2, second, second * count),
             (24 * plane, half * count, 2 * plane, 4 * plane, count, plane, half * count, 1),
         )
@@ -206,21 +302,28 @@ class Workspace:
             ones[:, -1] = 1
         # factors of the values after fc1 and fc2
         self.dropout = like.new_ones(nets, _HIDDEN2.stop, count) if dropout else None
+        d_pooled = d_features = None
         if backward:
             self.d_features, self.d_hidden1, self.d_hidden2 = (
                 empty(nets, inputs.shape[1] - 1, count)
                 for inputs in (self.features, self.hidden1, self.hidden2)
             )
-            self.d_windows2 = empty(nets, 24 * 9, second * second * count)
             self.d_pooled1 = torch.empty_like(self.pooled1)
-            # the reverse of `windows2`: what each place of the windows adds to which pixels
-            pixels = self.d_pooled1.view(nets, 6, 2, 2, half, half, count)
-            windows = self.d_windows2.view(nets, 3, 2, 6, 3, 2, second, second, count)
-            self.d_places = [
+            d_pooled, d_features = self.d_pooled1.view(nets, 6, -1), self.d_features.view(nets, 16, -1)
+
+        def places(d_windows: Tensor, of_nets: slice) -> list[tuple[Tensor, Tensor]]:
+            """The reverse of `windows2`."""
+            pixels = self.d_pooled1[of_nets].view(-1, 6, 2, 2, half, half, count)
+            windows = d_windows.view(-1, 3, 2, 6, 3, 2, second, second, count)
+            return [
                 (pixels[..., i : i + second, j : j + second, :], windows[:, i, :, :, j].transpose(1, 2))
                 for i in range(3)
                 for j in range(3)
             ]
+
+        self.conv1 = Convolved(windows1, 4, spread["conv1"], self.pooled1.view(nets, 6, -1), d_pooled)
+        features = self.features[:, :-1].view(nets, 16, -1)
+        self.conv2 = Convolved(windows2, 6, spread["conv2"], features, d_features, places)
 
 
 class Stack:
@@ -251,19 +354,14 @@ class Stack:
         self, count: int, groups: int = 1, backward: bool = True, dropout: bool = False
     ) -> Workspace:
         """Buffers for batches of `count` images, one for all networks or one for each of `groups`."""
-        return Workspace(self.shape, len(self), groups, count, self.parameters, backward, dropout)
+        return Workspace(self.shape, self._spread, groups, count, backward, dropout)
 
     def forward(self, work: Workspace) -> Tensor:
         """Logits `(K, classes, count)` of `work.images`, `(groups, C, H, W, count)`; they lie in `work`."""
         for place, parameter in self._layout:
             place.copy_(parameter)
-        nets = len(self)
-        for layer, convolved, windows, out in (
-            ("conv1", work.conv1, work.windows1, work.pooled1.view(nets, 6, -1)),
-            ("conv2", work.conv2, work.windows2, work.features[:, :-1].view(nets, 16, -1)),
-        ):
-            convolved.windows.view(windows.shape).copy_(windows)
-            convolved.forward(self._spread[layer], out)
+        work.conv1.forward()
+        work.conv2.forward()
         for layer, inputs, outputs, scales in (
             ("fc1", work.features, work.hidden1[:, :-1], _HIDDEN1),
             ("fc2", work.hidden1, work.hidden2[:, :-1], _HIDDEN2),
@@ -276,7 +374,6 @@ class Stack:
 
     def backward(self, work: Workspace, d_logits: Tensor) -> None:
         """Write `gradients` for `d_logits`, the loss's gradient, after a `forward` on the same buffers."""
-        nets = len(self)
         above = d_logits
         for layer, inputs, d_inputs, scales in (
             ("fc3", work.hidden2, work.d_hidden2, _HIDDEN2),
@@ -288,13 +385,10 @@ class Stack:
             above = _where_positive(d_inputs, inputs[:, :-1], out=d_inputs)
             if work.dropout is not None and scales is not None:
                 above.mul_(work.dropout[:, scales])
-        work.conv2.backward(above.view(nets, 16, -1))
-        work.conv2.backward_to_windows(self._spread["conv2"], work.d_windows2)
         work.d_pooled1.zero_()
-        for pixels, place in work.d_places:
-            pixels += place
-        d_pooled = _where_positive(work.d_pooled1, work.pooled1, out=work.d_pooled1)
-        work.conv1.backward(d_pooled.view(nets, 6, -1))
+        work.conv2.backward()
+        _where_positive(work.d_pooled1, work.pooled1, out=work.d_pooled1)
+        work.conv1.backward()
         self._gather_gradients(work)
 
     def _gather_gradients(self, work: Workspace) -> None:

@@ -51,7 +51,10 @@ class StackTrainer:
     def __init__(self, states: Sequence[RunState], images: StackImages):
         self._images = images
         self._device = images.train.labels.device
-        self._build(states)
+        # autograd's bookkeeping costs the CPU some hundredths of a step; a GPU replays graphs, without it
+        self._without_autograd = partial(torch.inference_mode, self._device.type == "cpu")
+        with self._without_autograd():
+            self._build(states)
 
     def train_epoch(self) -> list[RunState]:
         """Train and test every network once; the new states of those that were not finished before.
@@ -60,17 +63,8 @@ class StackTrainer:
         """
         began = time.perf_counter()
         epoch = len(self._states[0].history) + 1
-        self._batches.shuffle(self._seeds, epoch)
-        for scales, net in zip(self._scales, self._dropping, strict=True):
-            scales.copy_(dropout_scales(self._states[net].run.seed, epoch, *scales.shape))
-        trained = self._means(self._train_pass, len(self._images.train))
-        tested = torch.stack(
-            [
-                self._means(test_pass, len(test))
-                for test_pass, test in zip(self._test_passes, self._images.tests, strict=True)
-            ],
-            dim=1,
-        ).tolist()
+        with self._without_autograd():
+            trained, tested = self._pass_over_all(epoch)
         seconds = (time.perf_counter() - began) / sum(not state.finished for state in self._states)
         # to the CPU in whole: a copy for each network would be waited for
         averages = self._adam.exp_avg, self._adam.exp_avg_sq
@@ -90,8 +84,24 @@ class StackTrainer:
                     exp_avg_sq=state_dict(self._shape, exp_avg_sq[net]),
                 )
                 advanced.append(self._states[net])
-        self._leave_finished()
+        with self._without_autograd():
+            self._leave_finished()
         return advanced
+
+    def _pass_over_all(self, epoch: int) -> tuple[Tensor, list[list[list[float]]]]:
+        """Train and test once: mean loss and accuracy `(2, K)`, and those by test set as `[2][tests][K]`."""
+        self._batches.shuffle(self._seeds, epoch)
+        for scales, net in zip(self._scales, self._dropping, strict=True):
+            scales.copy_(dropout_scales(self._states[net].run.seed, epoch, *scales.shape))
+        trained = self._means(self._train_pass, len(self._images.train))
+        tested = torch.stack(
+            [
+                self._means(test_pass, len(test))
+                for test_pass, test in zip(self._test_passes, self._images.tests, strict=True)
+            ],
+            dim=1,
+        ).tolist()
+        return trained, tested
 
     def _leave_finished(self) -> None:
         """Go on without the finished networks: at once where it costs nothing, else when half are done."""

@@ -12,6 +12,10 @@ What makes it fast, and what the layouts below are for:
   times the channels, one for each place in the pooling window, and then the largest of four slabs. ReLU comes
   after pooling, on a quarter of the values: the same function.
 - The first layer's patches do not depend on the weights: networks that share a batch share them.
+- On the CPU a block of networks and columns goes through all of a convolution before the next one begins: what
+  one kernel writes, the next finds in the processor's cache. On a GPU there is one block.
+- The gradient of a pair of places less that of the right one is that of the left one. The products take the
+  pair and the right one, and the difference is taken of their results, which are small.
 - A bias is one more column of its weights, against a row of ones among the patches.
 
 The gradient is the one that autograd computes through `solutions/lenet.py`: at ties in pooling it goes to the
@@ -91,7 +95,7 @@ def state_dict(shape: Shape, row: Tensor) -> dict[str, Tensor]:
 class _Block:
     """Some networks and columns of a convolution, which go through all of it before the next: views of buffers.
 
-    Pairs are of the upper and the lower places of pooling, fours of all of them.
+    Pairs are of the upper and the lower places of pooling, `slabs` of all four: left, right, left, right.
     """
 
     source: Tensor  # the windows as they lie in the images, and where they go among the patches
@@ -108,7 +112,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Back:
-    """What a block needs for the gradient besides. Its products have no use any more: theirs go in their place."""
+    """What a block needs for the gradient besides. The gradient's slabs go into the place of the values'."""
 
     right_over_left: tuple[Tensor, Tensor]  # by how much one is larger than the other
     bottom_over_top: Tensor
@@ -130,8 +134,10 @@ class Convolved:
 
     windows: `(groups, *window, *columns)`, a view of the images, of which dimension `at` is the first of columns.
     spread: the weights. out: `(nets, outputs, columns)`; d_out: its gradient before ReLU, None without a way
-    back. places: for a buffer of the windows' gradient and a slice of groups, what adds to which pixels; None
-    where that gradient is not asked for.
+    back. places: of the second convolution; for a buffer of the windows' gradient and a slice of groups, what
+    adds to which pixels.
+
+    ReLU between the two comes with the copy to the second one's patches: `out` of the first is before it.
     """
 
     def __init__(
@@ -145,12 +151,12 @@ class Convolved:
     ):
         groups, (nets, outputs, columns) = len(windows), out.shape
         rows, each = spread.shape[-1], nets // groups
-        self.row = rows // 5
+        self.row, self._second = rows // 5, places is not None
         patches = out.new_empty(groups, 6 * self.row + 2, columns)
         patches[:, 0] = patches[:, -1] = 1
         inner = patches[:, 1:-1].view(windows.shape)
         # a processor's cache holds one group, and half of the first convolution's columns; a GPU gets all at once
-        together, parts = (1, 1 if places else 2) if out.device.type == "cpu" else (groups, 1)
+        together, parts = (1, 1 if self._second else 2) if out.device.type == "cpu" else (groups, 1)
         width, size = columns // parts, windows.shape[at] // parts
         slabs = out.new_empty(2, together * each, 2, outputs, width)
         products = slabs.view(2, together, -1, width).unbind()
@@ -160,11 +166,14 @@ class Convolved:
             d_weights = out.new_empty(2, groups, rows, each * 2 * outputs)
             by_net = d_weights.view(2, groups, rows, -1, 2, outputs).permute(0, 1, 3, 4, 5, 2).flatten(1, 2)
             self.d_kernels, self.d_biases = _kernels_and_biases(by_net)
+            self.d_left, self.d_right = by_net.unbind(2)
             d_windows = out.new_empty(together, 6 * self.row, width) if places else None
+        self._spread, self._by_pairs = spread, torch.empty_like(spread)
         self._blocks = []
         for group in range(0, groups, together):
             of_groups, of_nets = (slice(n * group, n * (group + together)) for n in (1, each))
             weights = spread[:, of_nets].view(2, together, -1, rows).unbind()
+            upper, lower = self._by_pairs[:, of_nets].view(2, together, -1, rows).unbind()
             for part in range(parts):
                 at_columns = slice(part * width, (part + 1) * width)
                 seen = patches[of_groups, :, at_columns]
@@ -180,7 +189,7 @@ class Convolved:
                         d_weights[:, of_groups].unbind(),
                         part > 0,
                         d_windows,
-                        (weights[0][..., 1:].transpose(1, 2), weights[1][..., :-1].transpose(1, 2)),
+                        (upper[..., 1:].transpose(1, 2), lower[..., :-1].transpose(1, 2)),
                         places(d_windows, of_groups) if places and d_windows is not None else [],
                     )
                 self._blocks.append(
@@ -199,9 +208,12 @@ class Convolved:
                 )
 
     def forward(self) -> None:
-        """ReLU of the largest of each window's four places, to `out`."""
+        """The largest of each window's four places, to `out`."""
         for block in self._blocks:
-            block.windows.copy_(block.source)
+            if self._second:
+                torch.clamp(block.source, min=0, out=block.windows)
+            else:
+                block.windows.copy_(block.source)
             for weights, seen, product in zip(block.weights, block.seen, block.products, strict=True):
                 torch.bmm(weights, seen, out=product)
             left, right = block.slabs[::2], block.slabs[1::2]
@@ -212,21 +224,24 @@ class Convolved:
                     torch.sub(one, other, out=difference)
                 torch.sub(block.bottom, block.top, out=block.back.bottom_over_top)
             torch.maximum(block.top, block.bottom, out=block.out)
-            block.out.clamp_(min=0)
+            if self._second:
+                block.out.clamp_(min=0)
 
     def backward(self) -> None:
         """The gradient of the weights, and what places of windows add to pixels; it goes to the first of the largest."""
+        if self._second:  # what the pair gives to the windows, and what the right place gives besides
+            self._by_pairs.copy_(self._spread)
+            self._by_pairs[:, :, 1] -= self._by_pairs[:, :, 0]
         for block in self._blocks:
             back = block.back
             assert back is not None
-            d_bottom = _where_positive(back.d_out, back.bottom_over_top, out=block.bottom)
-            d_top = torch.sub(back.d_out, d_bottom, out=block.top)
-            left, right = block.slabs[::2], block.slabs[1::2]
-            for d_pair, difference, d_left, d_right in zip(
-                (d_top, d_bottom), back.right_over_left, left, right, strict=True
+            (d_top, d_bottom), d_right = block.slabs[::2], block.slabs[1::2]  # of pairs, of right places
+            _where_positive(back.d_out, back.bottom_over_top, out=d_bottom)
+            torch.sub(back.d_out, d_bottom, out=d_top)
+            for d_pair, difference, d_slab in zip(
+                (d_top, d_bottom), back.right_over_left, d_right, strict=True
             ):
-                _where_positive(d_pair, difference, out=d_right)
-                torch.sub(d_pair, d_right, out=d_left)
+                _where_positive(d_pair, difference, out=d_slab)
             for seen, d_product, d_weights in zip(block.seen, back.d_products, back.d_weights, strict=True):
                 if back.adds:
                     d_weights.baddbmm_(seen, d_product)
@@ -239,6 +254,7 @@ class Convolved:
                 back.d_windows[:, self.row :].baddbmm_(lower, block.products[1])
             for pixels, place in back.d_places:
                 pixels += place
+        self.d_left -= self.d_right
 
 
 def _kernel_and_bias(block: Tensor) -> tuple[Tensor, Tensor]:

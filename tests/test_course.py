@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT, SOLUTIONS, solution_files
 from course_kit import ANSWERS, FULL, MODEL, as_bytes, cell_of, hand_in, notebook, record, result, text_of
 
@@ -559,6 +560,19 @@ def test_feedback_has_points_comments_and_hints_and_no_hidden_check(course: Cour
     assert "<msup><mi>x</mi><mn>2</mn></msup>" in html
     assert "You flip it." in html
     assert not re.search(r"\(7, 9\)|got 3|It moves|conv2d/stride", html)
+
+
+def test_pages_are_nbgraders_own_though_they_are_not_parsed_once_more(course: Course) -> None:
+    hand_in(course, "anna", MODEL)
+    record(course, "anna", result("conv2d", 2.0, message="a < b & c"))
+    publish_course(course)
+    course_feedback(course)
+    ours = page(course, "anna")
+    nbgrader(course, "generate_feedback", "lenet5", "--force")
+    assert str(BeautifulSoup(ours, "html.parser")) == page(course, "anna")
+    images = re.findall(r"<img[^>]*>", ours)
+    assert images
+    assert all('alt="' in image for image in images)
 
 
 def test_feedback_before_publishing_is_a_message(course: Course) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from datasets import drawn_digits
 from grader.instructor.fast import jobs
+from grader.instructor.fast import stack as stack_module
 from grader.instructor.fast.adam import Adam
 from grader.instructor.fast.augment import PADDING, augmented, dropout_scales
 from grader.instructor.fast.jobs import ON_CPU, ON_GPU, stacks_of
@@ -64,7 +65,11 @@ def largest_difference(one: RunState, other: RunState) -> float:
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (1, 32), (3, 32), (2, 20)])
 @pytest.mark.parametrize("own_batches", [False, True])
-def test_gradients_are_those_of_autograd(channels, size, own_batches):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_gradients_are_those_of_autograd(channels, size, own_batches, device, monkeypatch):
+    # on the CPU in any case, in the blocks that suit the device
+    blocks = stack_module._groups_and_parts
+    monkeypatch.setattr(stack_module, "_groups_and_parts", lambda _, *about: blocks(device, *about))
     nets, count = 3, 7
     models = [solutions().model(seed, channels, size).double() for seed in range(nets)]
     shape = Shape(channels, size)

@@ -72,9 +72,8 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
     # what a child leaves behind becomes ours to kill; other users' processes cannot trace us
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     libc.prctl(_PR_SET_DUMPABLE, 0)
-    kept: dict[
-        int, int
-    ] = {}  # what each began with in memory, in bytes: children in use, and parents made by "clone"
+    # children in use with the bytes of memory that they began with, and other untrusted parents, made by "clone"
+    kept: dict[int, int] = {}
     while True:
         data, descriptors = _receive(control)
         if not data:

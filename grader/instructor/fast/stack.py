@@ -91,6 +91,14 @@ def state_dict(shape: Shape, row: Tensor) -> dict[str, Tensor]:
     return state
 
 
+def _groups_and_parts(device: str, groups: int, second: bool) -> tuple[int, int]:
+    """How many groups a block of a convolution holds, and into how many blocks their columns are parted.
+
+    A processor's cache holds one group, and half of the first convolution's columns; a GPU gets all at once.
+    """
+    return (1, 1 if second else 2) if device == "cpu" else (groups, 1)
+
+
 @dataclass(frozen=True)
 class _Block:
     """Some networks and columns of a convolution, which go through all of it before the next: views of buffers.
@@ -155,8 +163,7 @@ class Convolved:
         patches = out.new_empty(groups, 6 * self.row + 2, columns)
         patches[:, 0] = patches[:, -1] = 1
         inner = patches[:, 1:-1].view(windows.shape)
-        # a processor's cache holds one group, and half of the first convolution's columns; a GPU gets all at once
-        together, parts = (1, 1 if self._second else 2) if out.device.type == "cpu" else (groups, 1)
+        together, parts = _groups_and_parts(out.device.type, groups, self._second)
         width, size = columns // parts, windows.shape[at] // parts
         slabs = out.new_empty(2, together * each, 2, outputs, width)
         products = slabs.view(2, together, -1, width).unbind()

@@ -59,7 +59,7 @@ def render(standings: Standings, names: Names, made: datetime.datetime) -> str:
         lstrip_blocks=True,
         autoescape=True,
     )
-    environment.filters |= {"points": points, "percent": _percent, "words": _words, "megabytes": megabytes}
+    environment.filters |= {"points": points, "percent": _percent, "words": _words}
     style, script = _part("page.css"), _part("page.js")
     first_of = {one.student: number for number, one in enumerate(everyone)}
     checks = statistics.checks(graded)

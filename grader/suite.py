@@ -54,9 +54,8 @@ class Run:
         """Raise `Skip` or `MissingError` where a check need not be run, given the results so far."""
         needed = self.results.get(f"{info.task}/{info.needs}") if info.needs else None
         if needed is not None and needed.outcome is Outcome.MISSING:
-            raise MissingError(
-                needed.message.rpartition("\n")[2]
-            )  # without the call, which was not made here
+            # its last line: the one before tells a call, which this check did not make
+            raise MissingError(needed.message.rpartition("\n")[2])
         if needed is not None and needed.outcome is not Outcome.PASSED:
             raise Skip(f"skipped until this passes: {needed.title}")
         for result in self.results.values():

@@ -46,7 +46,6 @@ class Examiner:
         import_torch()
         self.reference: Reference = choose()
         self._suites: dict[bool, Suite] = {}
-        gc.collect()
         gc.freeze()  # no later collection walks over torch's heap
 
     def workers(self) -> Workers:

@@ -71,10 +71,9 @@ def main() -> None:
     """Answer requests until the input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
-    from grader.limits import Limits
-    from grader.untrusted import start_workers
+    from grader.ready import get_ready
 
-    workers = start_workers(Limits())  # imports torch while this process does, too
+    workers = get_ready()
     from grader.examine import close, prepare
 
     prepare(workers=workers)

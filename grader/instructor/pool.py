@@ -28,9 +28,9 @@ from grader.instructor.records import UNREADABLE_CHECK
 from grader.isolation import Isolation
 from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
+from grader.ready import get_ready
 from grader.report import CheckResult, Report, TaskResult, encode
 from grader.submission import Submission, SubmissionError
-from grader.untrusted import start_workers
 
 _FORK = sys.platform == "linux"  # macOS can fork, but not after torch is imported
 _TICK = 0.5  # seconds between two looks at the time left
@@ -86,9 +86,7 @@ class LocalPool:
     def __enter__(self) -> "LocalPool":
         if _FORK and self._terms.examine is None:
             isolation = self._terms.isolation
-            workers = start_workers(
-                self._terms.limits, isolation=isolation
-            )  # imports torch while this process does, too
+            workers = get_ready(self._terms.limits, isolation)
             from grader.examine import prepare
 
             try:

@@ -44,7 +44,10 @@ if __name__ == "__main__":
     _narrow()
     match sys.argv[1:]:
         case "zygote", level, control:
-            from grader.worker import zygote
+            from grader.worker import collector
+
+            with collector.paused():
+                from grader.worker import zygote
 
             zygote.main(zygote.control_socket(control), level)
         case "spawned", level, channel, seconds:

@@ -10,6 +10,7 @@ import hook replaces them in modules that are loaded later.
 A determined student can undo any of this in their own process. It deters; the wall does not rest on it.
 """
 
+import functools
 import importlib.abc
 import importlib.machinery
 import re
@@ -50,8 +51,9 @@ INVERSIONS: dict[str, tuple[str, ...]] = {  # module -> functions
 }  # fmt: skip
 
 
-def _overrides() -> dict[str, list[tuple[str, str, str]]]:
-    """Namespace, operator and dispatch key of every override, by group.
+@functools.cache
+def overrides() -> dict[str, list[tuple[str, str, str]]]:
+    """Namespace, operator and dispatch key of every override, by group; looked up once, before the forks.
 
     As few as catch every way in, since each costs a child 15 microseconds and a page of its memory:
     operators that do not run on ordinary tensors, that fall apart into another one that is caught
@@ -89,9 +91,6 @@ def _overrides() -> dict[str, list[tuple[str, str, str]]]:
     return found
 
 
-_OVERRIDES = _overrides()  # looked up once, before the forks
-
-
 class ForbiddenOperation(RuntimeError):
     """The finished operation was called."""
 
@@ -110,7 +109,7 @@ class Ban:
         if group == "inversion":
             self._ban_inversions()
         elif group:
-            self._ban_operators(_OVERRIDES[group])
+            self._ban_operators(overrides()[group])
 
     def lift(self) -> None:
         """Bring operators (their overrides end with the objects that hold them) and functions back."""

@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 from grader.worker import preload
+from grader.worker.finished import overrides
 from grader.worker.torch_setup import import_torch, load_without_workers
 
 
@@ -40,6 +41,7 @@ def warm_up(sealed: bool) -> None:
         "encodings.utf_8_sig",
     ):  # a first backward pass, a reseeding, a submission's text
         importlib.import_module(module)
+    overrides()
     tempfile.gettempdir()  # found by writing, which children cannot
     if sealed:
         preload.small()

@@ -25,7 +25,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from grader.worker import preload, sandbox, server, untouched
+from grader.worker import collector, preload, sandbox, server, untouched
 from grader.worker.warm_up import warm_up
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_DUMPABLE = 36, 4
@@ -39,7 +39,8 @@ def main(control: socket.socket, level: str) -> None:
     except sandbox.LayerMissing as missing:
         control.send(json.dumps({"missing": str(missing)}).encode())
         os._exit(1)
-    warm_up(sealed=level == "B")
+    with collector.paused():
+        warm_up(sealed=level == "B")
     _share()
     try:
         control.send(b'{"ready": true}')
@@ -63,7 +64,6 @@ def control_socket(where: str) -> socket.socket:
 def _share() -> None:
     """Before a fork, after imports."""
     untouched.remember()
-    gc.collect()
     gc.freeze()  # children share the pages of what lives now, and never walk over it
 
 
@@ -101,7 +101,8 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
                 kept[pid] = 0
                 answer = {"pid": pid}
             case "import":
-                preload.heavy(order["name"])
+                with collector.paused():
+                    preload.heavy(order["name"])
                 _share()
                 answer = {}
             case "compact":

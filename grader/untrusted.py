@@ -34,7 +34,8 @@ BOOT = Path(__file__).parent / "worker" / "boot.py"
 _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "SYSTEMROOT", "TEMP", "TMP")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Of a program that students' code will run in: nothing of this process's but where libraries are."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
@@ -53,7 +54,12 @@ def _environment() -> dict[str, str]:
 class ForkServer:
     """The untrusted parent, and the workers that it forks."""
 
-    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None, isolation: Isolation):
+    def __init__(
+        self,
+        control: socket.socket,
+        process: subprocess.Popen[bytes] | _Forked | None,
+        isolation: Isolation,
+    ):
         self._control = control
         self._process = process
         self._isolation = isolation
@@ -71,7 +77,7 @@ class ForkServer:
             process = subprocess.Popen(
                 [sys.executable, "-I", str(BOOT), "zygote", level_here(isolation), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: we end it
@@ -79,16 +85,21 @@ class ForkServer:
         return cls(ours, process, isolation)
 
     @classmethod
+    def adopt(cls, control: socket.socket, pid: int, isolation: Isolation) -> ForkServer:
+        """The program of that process id: a child of this process, forked before there was anything secret in it."""
+        return cls(control, _Forked(pid), isolation)
+
+    @classmethod
     def _start_boxed(cls, isolation: Isolation) -> ForkServer:
         folder = Path(tempfile.mkdtemp(prefix="grade-"))
         try:
             arguments = ["zygote", level_here(replace(isolation, box=""))]
-            command = boxed(isolation.box, arguments, folder, _environment())
+            command = boxed(isolation.box, arguments, folder, environment())
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             listener.bind(str(folder / "control"))
             listener.listen(1)
             process = subprocess.Popen(
-                command, env=_environment(), cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+                command, env=environment(), cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -206,6 +217,31 @@ class ForkServer:
         return Ending(_how_it_died(answer["status"]), answer["memory"])
 
 
+class _Forked:
+    """A child of this process that is no `subprocess.Popen`, and waited for like one."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self._ended = False
+
+    def poll(self) -> int | None:
+        if not self._ended:
+            self._ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+        return 0 if self._ended else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = time.monotonic() + (READY_SECONDS if timeout is None else timeout)
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("the untrusted parent", timeout or READY_SECONDS)
+            time.sleep(0.005)
+        return 0
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
 class ForkServerDied(KitError):
     """The untrusted parent is gone; a new one can take its place."""
 
@@ -236,7 +272,7 @@ def probe(isolation: Isolation) -> list[str]:
     program = [sys.executable, "-I", str(BOOT), "probe", level_here(isolation)]
     try:
         done = subprocess.run(
-            program, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=READY_SECONDS
+            program, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=READY_SECONDS
         )
         found = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
@@ -292,7 +328,7 @@ class SpawnServer:
                     "share" if windows else str(theirs.fileno()), str(self._cpu_seconds),
                 ],
                 pass_fds=[] if windows else [theirs.fileno()],
-                env=_environment(),
+                env=environment(),
                 cwd=None if windows else "/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

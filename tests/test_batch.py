@@ -23,7 +23,7 @@ from conftest import ROOT
 from rich.console import Console
 
 from grader.assignment import BY_NAME, TASKS, TOTAL_POINTS
-from grader.instructor import basis, batch, pool
+from grader.instructor import basis, batch, examiners
 from grader.instructor.batch import course_secret, grade_all
 from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.records import read_record, record_path
@@ -233,8 +233,8 @@ def test_a_failure_of_the_kit_is_no_verdict_and_is_tried_again(folder: Path, out
 
 def test_an_examination_that_hangs_is_ended(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hand_in(folder, "ben", "hang")
-    watchdog = pool._watchdog
-    monkeypatch.setattr(pool, "_watchdog", lambda seconds: watchdog(1.0))
+    watchdog = examiners._watchdog
+    monkeypatch.setattr(examiners, "_watchdog", lambda seconds: watchdog(1.0))
     assert run(folder, out).without_verdict == ("ben",)
 
 
@@ -242,7 +242,7 @@ METHODS = ("fork", "spawn") if sys.platform == "linux" else ("spawn",)
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from grader.instructor import basis, batch, pool
+from grader.instructor import basis, batch, examiners
 from grader.report import CheckResult, Report, TaskResult
 from grader.submission import SubmissionError
 
@@ -254,7 +254,7 @@ def slow(submission, *, tasks, **_):
 if __name__ == "__main__":
     graded = batch.grade_all
     batch.grade_all = lambda *args, **options: graded(*args, **options, examine=slow)
-    pool._FORK = os.environ["METHOD"] == "fork"
+    examiners.HOSTED = os.environ["METHOD"] == "fork"
     try:
         sys.exit(batch.command(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2))
     except SubmissionError as error:

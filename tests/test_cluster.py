@@ -23,7 +23,8 @@ import pytest
 from conftest import ROOT
 
 from grader.instructor.batch import Batch, grade_all
-from grader.instructor.pool import Pool, Terms
+from grader.instructor.examiners import Terms
+from grader.instructor.pool import Pool
 from grader.instructor.records import read_record
 from grader.reproduce.checkpoint import RunFolder
 from grader.submission import SubmissionError
@@ -204,7 +205,7 @@ def test_no_more_is_read_ahead_than_twice_what_is_examined_at_once(three: Dask, 
             ahead.append(taken - done)
             yield item
 
-    from grader.instructor.pool import Work
+    from grader.instructor.examiners import Work
     from grader.limits import Limits
     from grader.submission import Submission
 

@@ -50,7 +50,10 @@ _WITHOUT_PART = (
     "in_process.py",
 )
 _WITHOUT_PART_FOLDERS = ("reproduce", "instructor", "show")
-_IN_INSTRUCTOR = ("instructor/pool.py",)  # but for these, and what is told apart below
+_IN_INSTRUCTOR = (
+    "instructor/examiners.py",
+    "instructor/host.py",
+)  # but for these, and what is told apart below
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,9 @@ from grader.instructor.classes import (
     scratch_of,
 )
 from grader.instructor.collect import Handed, read
+from grader.instructor.examiners import Examine, Terms, Work
 from grader.instructor.outputs import Summary, print_summary
-from grader.instructor.pool import Examine, LocalPool, Pool, Terms, Work
+from grader.instructor.pool import LocalPool, Pool
 from grader.instructor.records import (
     brought_up,
     is_current,

@@ -1,6 +1,6 @@
 """A pool examines submissions: work goes in, each piece comes back with its report.
 
-    with LocalPool(processes, task, submissions) as pool:
+    with LocalPool(processes, terms, submissions) as pool:
         for result in pool.each(work):   # (work, report as JSON), or None where only time has passed
 
 `batch` knows no more of a pool than this (`Pool`), so that other machines can take the place of this one's
@@ -8,56 +8,23 @@ processes. Work is plain data, and reports are bytes. One submission never stops
 dies takes at most its own submission's verdict along, and what fails in the kit itself is a report, too.
 """
 
-import contextlib
-import faulthandler
-import itertools
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+import multiprocessing.process
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from pickle import dumps
 from typing import Protocol
 
-from grader.assignment import BY_NAME
-from grader.instructor.records import UNREADABLE_CHECK
-from grader.isolation import Isolation
-from grader.limits import Limits
-from grader.outcomes import KitError, Outcome
-from grader.ready import get_ready
-from grader.report import CheckResult, Report, TaskResult, encode
-from grader.submission import Submission, SubmissionError
+from grader.instructor.examiners import HOSTED, Host, Terms, Work, no_verdict, start_here
+from grader.outcomes import KitError
+from grader.submission import SubmissionError
 
-_FORK = sys.platform == "linux"  # macOS can fork, but not after torch is imported
 _TICK = 0.5  # seconds between two looks at the time left
 ENDED_TWICE = "the kit's process that examined it ended twice, the second time with nothing beside it"
 
-Examine = Callable[..., Report]
-Result = tuple["Work", bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One submission on its way through the pool, and the tasks to examine."""
-
-    submission: Submission
-    tasks: tuple[str, ...]
-    earlier: tuple[TaskResult, ...] = ()  # results of other tasks that still hold
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What all examinations of one run have in common."""
-
-    examine: Examine | None  # in the place of `grader.examine.examine`, for tests
-    secret: bytes
-    kit: str
-    limits: Limits
-    isolation: Isolation = field(default_factory=Isolation)
+Result = tuple[Work, bytes]
 
 
 class Pool(Protocol):
@@ -74,199 +41,142 @@ class Pool(Protocol):
         """
 
 
+@dataclass(slots=True)
+class _Examiner:
+    """A process that examines, and what it was given: the first is on its way, another may wait."""
+
+    connection: Connection
+    process: multiprocessing.process.BaseProcess | None  # None where it was forked from the host
+    given: deque[Work] = field(default_factory=deque)
+
+    def give(self, item: Work) -> bool:
+        """Did it get there? If not, the process has ended."""
+        self.given.append(item)
+        try:
+            self.connection.send_bytes(dumps(item))
+        except OSError:
+            return False
+        return True
+
+    def report(self) -> bytes | None:
+        """On the first of what it was given; None where the process has ended."""
+        try:
+            return self.connection.recv_bytes()
+        except (EOFError, OSError):
+            return None
+
+    def end(self, at_once: bool = False) -> None:
+        self.connection.close()
+        if self.process is not None:
+            if at_once:
+                self.process.kill()
+            self.process.join()
+
+
 class LocalPool:
-    """Processes of this machine that examine submissions; started anew where one of them dies."""
+    """Processes of this machine that examine submissions; another takes the place of one that dies.
+
+    It starts to get ready when it is entered, and whoever entered it can do something else meanwhile.
+    """
 
     def __init__(self, processes: int, terms: Terms, submissions: int):
-        self._submissions = submissions
         self._processes = processes
         self._terms = terms
-        self._executor: ProcessPoolExecutor | None = None
+        self._submissions = submissions
+        self._host = Host(terms, submissions) if HOSTED and terms.examine is None else None
+        self._examiners: list[_Examiner] = []
+        self._taken = 0
+        self._again: deque[Work] = deque()  # waited in a process that died
+        self._suspects: list[Work] = []  # a process died of one of these, or with it: each once more, alone
 
     def __enter__(self) -> "LocalPool":
-        if _FORK and self._terms.examine is None:
-            isolation = self._terms.isolation
-            workers = get_ready(self._terms.limits, isolation)
-            from grader.examine import prepare
-
-            try:
-                prepare(self._terms.limits, workers, submissions=self._submissions, isolation=isolation)
-            except KitError as error:
-                raise SubmissionError(f"Nothing can be examined here: {error}.") from error
-        self._start(self._processes)
+        if self._host is not None:
+            self._host.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        assert self._executor is not None
-        if kind is not None:  # do not wait for what nobody will take
-            for process in multiprocessing.active_children():
-                process.kill()
-        self._executor.shutdown(cancel_futures=True)
-        if _FORK and self._terms.examine is None:
-            from grader.examine import close
-
-            close()
+        at_once = kind is not None  # do not wait for what nobody will take
+        self._end_all(at_once)
+        if self._host is not None:
+            self._host.close(at_once)
 
     def each(self, work: Iterable[Work]) -> Iterator[Result | None]:
-        """See `Pool`."""
-        work = iter(work)
-        running: dict[Future[bytes], Work] = {}
-        while True:
-            lost = []
-            for item in itertools.islice(work, 2 * self._processes - len(running)):
-                try:
-                    running[self._submit(item)] = item
-                except BrokenProcessPool:
-                    lost.append(item)
-            if not running and not lost:
-                return
-            done, _ = wait(running, _TICK, FIRST_COMPLETED)
-            if not done:
-                yield None
-            for future in done:
-                item = running.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    lost.append(item)
-                else:
-                    yield item, future.result()
-            if lost:  # whose submission ended the process is not known: each once more, alone
-                lost += running.values()
-                running.clear()
-                for item in lost:
-                    yield item, self._alone(item)
-                self._start(self._processes)
-
-    def _alone(self, item: Work) -> bytes:
-        for _ in range(2):  # it may not even have begun when the pool broke
-            self._start(1)
-            with contextlib.suppress(BrokenProcessPool):
-                return self._submit(item).result()
-        return no_verdict(item, self._terms.kit, ENDED_TWICE)
-
-    def _submit(self, item: Work) -> Future[bytes]:
-        assert self._executor is not None
-        with _interrupts_held():  # this may fork
-            return self._executor.submit(_examine_here, item)
-
-    def _start(self, processes: int) -> None:
-        if self._executor is not None:
-            self._executor.shutdown()
-        self._executor = ProcessPoolExecutor(
-            processes,
-            mp_context=multiprocessing.get_context("fork" if _FORK else "spawn"),
-            initializer=_enter,
-            initargs=(self._terms,),
-        )
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let a Ctrl-C wait: one that comes while Python's own hooks around a fork run would be lost."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_terms: Terms  # of this process, where it is one of the pool
-
-
-def _enter(terms: Terms) -> None:
-    """The first thing in each process of the pool."""
-    global _terms
-    _terms = terms
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the batch: it ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A batch that was killed leaves no process behind that waits for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _examine_here(item: Work) -> bytes:
-    return examine_one(item, _terms)
-
-
-# -- one submission, in whichever process -----------------------------------------------------------
-
-
-def examine_one(item: Work, terms: Terms) -> bytes:
-    """The report as JSON. Whatever fails in the kit itself is a report without a verdict.
-
-    Ends this process where an examination hangs.
-    """
-    submission = item.submission
-    if not submission.files:
-        why = submission.problems[0] if submission.problems else ""
-        return encode(_uniform(item, terms.kit, Outcome.MISSING, UNREADABLE_CHECK, why))
-    try:
-        with _watchdog(2 * terms.limits.submission + 60):
-            examine = terms.examine or _real_examine(terms)
-            report = examine(
-                submission,
-                tasks=item.tasks,
-                hidden=True,
-                secret=terms.secret,
-                limits=terms.limits,
-                earlier=item.earlier,
-            )
-        return encode(replace(report, kit=terms.kit))
-    except (Exception, SystemExit) as error:
-        reason = f"the kit itself failed: {type(error).__name__}: {error}"
-        return no_verdict(item, terms.kit, reason, traceback.format_exc()[-2000:])
-
-
-def no_verdict(item: Work, kit: str, reason: str, where: str = "") -> bytes:
-    """The report, as JSON, of a submission that the kit failed on."""
-    return encode(_uniform(item, kit, Outcome.NO_VERDICT, "kit", _encodable(reason), _encodable(where)))
-
-
-def _real_examine(terms: Terms) -> Examine:
-    from grader.examine import examine, prepare  # imports torch
-
-    prepare(terms.limits, isolation=terms.isolation)
-    return examine
-
-
-@contextlib.contextmanager
-def _watchdog(seconds: float) -> Iterator[None]:
-    """End this process where an examination hangs that has deadlines of its own for what a student wrote."""
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        """See `Pool`. Raises `SubmissionError` where nothing can be examined."""
         try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+            yield from self._each(iter(work))
+        except KitError as error:
+            raise SubmissionError(f"Nothing can be examined here: {error}.") from error
 
+    def _each(self, work: Iterator[Work]) -> Iterator[Result | None]:
+        self._hand_out(work, 2 * self._processes)
+        while busy := [examiner for examiner in self._examiners if examiner.given]:
+            ready = connection.wait([examiner.connection for examiner in busy], _TICK)
+            if not ready:
+                yield None
+            done = [self._take(examiner) for examiner in busy if examiner.connection in ready]
+            # first of all, since what is done with the results takes its time
+            given = sum(len(examiner.given) for examiner in self._examiners)
+            self._hand_out(work, 2 * self._processes - given - len(done))
+            yield from filter(None, done)
+        while self._suspects:
+            self._end_all()
+            yield from self._alone(self._suspects.pop())
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    def _hand_out(self, work: Iterator[Work], room: int) -> None:
+        """Give each examiner something to do, and something that waits while there is much left; `room` in all."""
+        for most in (1, 2):
+            if most == 2 and self._submissions - self._taken <= self._processes:
+                return  # in the end, whoever is free first takes the next
+            for _ in range(self._processes):
+                free = next((examiner for examiner in self._examiners if len(examiner.given) < most), None)
+                if room <= 0 or (free is None and len(self._examiners) == self._processes):
+                    break
+                item = self._again.popleft() if self._again else next(work, None)
+                if item is None:
+                    return
+                room -= 1
+                self._taken += 1
+                if free is None:
+                    free = self._open()
+                if not free.give(item):
+                    self._lost(free)
 
+    def _take(self, examiner: _Examiner) -> Result | None:
+        report = examiner.report()
+        if report is None:
+            self._lost(examiner)
+            return None
+        return examiner.given.popleft(), report
 
-def _uniform(item: Work, kit: str, outcome: Outcome, name: str, message: str, location: str = "") -> Report:
-    """A report that says the same of every task, without an examination."""
-    title = "The submission can be read." if name == UNREADABLE_CHECK else "The kit comes to a verdict."
-    tasks = []
-    for task in item.tasks:
-        worth = float(BY_NAME[task].points)
-        check = CheckResult(
-            f"public/{task}/{name}", task, title, "public", worth, outcome, message, location=location
-        )
-        tasks.append(TaskResult(task, worth, (check,)))
-    submission = item.submission
-    return Report(
-        submission.student,
-        submission.digest,
-        kit,
-        tuple(tasks),
-        problems=tuple(submission.problems),
-        handed_in=submission.handed_in,
-    )
+    def _lost(self, examiner: _Examiner) -> None:
+        self._examiners.remove(examiner)
+        examiner.end()
+        if examiner.given:
+            self._suspects.append(examiner.given.popleft())
+        self._again += examiner.given
+        self._taken -= len(examiner.given)
+
+    def _alone(self, item: Work) -> Iterator[Result | None]:
+        examiner = self._open()
+        report = None
+        if examiner.give(item):
+            while not connection.wait([examiner.connection], _TICK):
+                yield None
+            report = examiner.report()
+        yield item, report or no_verdict(item, self._terms.kit, ENDED_TWICE)
+
+    def _open(self) -> _Examiner:
+        if self._host is not None:
+            examiner = _Examiner(self._host.fork(), None)
+        else:
+            others = [examiner.connection for examiner in self._examiners]
+            examiner = _Examiner(*start_here(self._terms, others))
+        self._examiners.append(examiner)
+        return examiner
+
+    def _end_all(self, at_once: bool = False) -> None:
+        for examiner in self._examiners:
+            examiner.connection.close()
+        for examiner in self._examiners:
+            examiner.end(at_once)
+        self._examiners.clear()

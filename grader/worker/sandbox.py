@@ -124,10 +124,11 @@ def _get(layer: str, make: Callable[[], _Made]) -> _Made:
 def _session() -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()
-    _die_with_parent()
+    die_with_parent()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel end this process with its parent, where it can."""
     if LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -151,7 +152,7 @@ def _own_user() -> None:
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     # a change of user undoes both
-    _die_with_parent()
+    die_with_parent()
     _prctl(_PR_SET_DUMPABLE, 0)
 
 

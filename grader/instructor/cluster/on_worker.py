@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from grader.instructor.examiners import Host
 from grader.kit import ROOT
-from grader.limits import READY_SECONDS
+from grader.outcomes import KitError
 
 IDLE = 300.0  # seconds
 WITHOUT_IMAGES = b"images?"  # a trainer's answer where it does not have those that it is asked to train on
@@ -88,68 +89,6 @@ class Programs:
 # -- examinations -----------------------------------------------------------------------------------
 
 
-class Host:
-    """The program that examiners are forked from (`grader.instructor.cluster.examiner`).
-
-    prepared_for: pickled `Terms` and the number of submissions to expect.
-    """
-
-    def __init__(self, prepared_for: bytes) -> None:
-        self._prepared_for = prepared_for
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    def fork(self) -> Connection:
-        """A fresh examiner. Raises `Unfit` where none can be had."""
-        with self._lock:
-            for _ in range(2):  # one that died while nothing was asked of it is replaced
-                if self._control is None:
-                    self._open()
-                assert self._control is not None
-                ours, theirs = socket.socketpair()
-                try:
-                    with theirs:
-                        socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
-                    if self._control.recv(16):
-                        return Connection(ours.detach())
-                except OSError:
-                    pass
-                ours.close()
-                self._close()
-        raise Unfit(_address(), "its program that examines submissions ends as soon as it is started")
-
-    def close(self) -> None:
-        """End the program, and what was forked from it."""
-        with self._lock:
-            self._close()
-
-    def _open(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = _start_program("examiner", theirs.fileno())
-        self._control = ours
-        ours.settimeout(2 * READY_SECONDS)
-        try:
-            ours.send(self._prepared_for)
-            said = ours.recv(4096)
-        except OSError as error:
-            said = str(error).encode()
-        if said != b"ready":
-            self._close()
-            why = (
-                said.decode("utf-8", "replace") or "it ended before it was ready (the worker's log says more)"
-            )
-            raise Unfit(_address(), f"cannot examine: {why}")
-
-    def _close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            _end_program(self._process)
-        self._control = self._process = None
-
-
 _examiners: dict[bytes, Programs] = {}  # by the digest of their terms: runs do not disturb each other
 _lock = threading.Lock()
 
@@ -167,7 +106,7 @@ def examine(work: bytes, terms: bytes, submissions: int) -> bytes:
     key = hashlib.sha256(terms).digest()
     with _lock:
         if key not in _examiners:
-            host = Host(pickle.dumps((terms, submissions)))
+            host = Host(pickle.loads(terms), submissions)
 
             def forget() -> None:  # the terms hold the course's secret
                 host.close()
@@ -177,6 +116,8 @@ def examine(work: bytes, terms: bytes, submissions: int) -> bytes:
         examiners = _examiners[key]
     try:
         return examiners.ask(talk)
+    except KitError as error:
+        raise Unfit(_address(), f"cannot examine: {error}") from None
     except (EOFError, OSError):
         return b""
 
@@ -186,8 +127,15 @@ def examine(work: bytes, terms: bytes, submissions: int) -> bytes:
 
 def _start_trainer() -> Connection:
     ours, theirs = socket.socketpair()
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with theirs:
-        _start_program("trainer", theirs.fileno())  # it ends with its connection
+        subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.trainer", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the worker: with it, its programs end
+        )  # it ends with its connection
     return Connection(ours.detach())
 
 
@@ -225,27 +173,3 @@ def _address() -> str:
     from distributed import get_worker
 
     return get_worker().address
-
-
-# -- programs ---------------------------------------------------------------------------------------
-
-
-def _start_program(name: str, descriptor: int) -> subprocess.Popen[bytes]:
-    """Start a module of this package; its argument is the descriptor that it inherits."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.{name}", str(descriptor)],
-        pass_fds=[descriptor],
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the worker: with it, its programs end
-    )
-
-
-def _end_program(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a program whose connection is closed."""
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

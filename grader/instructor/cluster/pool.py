@@ -4,7 +4,8 @@ import pickle
 from collections.abc import Iterable, Iterator
 
 from grader.instructor.cluster.scheduler import Cluster, Lost, Say
-from grader.instructor.pool import ENDED_TWICE, Result, Terms, Work, no_verdict
+from grader.instructor.examiners import Terms, Work, no_verdict
+from grader.instructor.pool import ENDED_TWICE, Result
 from grader.outcomes import KitError
 from grader.submission import SubmissionError
 

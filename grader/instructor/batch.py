@@ -99,10 +99,13 @@ def command(
     force: bool = False,
     scheduler: str | None = None,
     isolation: Isolation | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+    on_record: Callable[[str], None] = lambda student: None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
 
     scheduler: the address of a Dask scheduler, whose workers examine in the place of this machine's processes.
+    meanwhile, on_record: see `grade_all`.
 
     0 where every submission has a verdict, 1 where one has none, 130 after Ctrl-C. Raises
     `SubmissionError` where nothing can be graded at all.
@@ -149,6 +152,8 @@ def command(
                 on_progress=show,
                 open_pool=on_cluster if scheduler else None,
                 isolation=isolation,
+                meanwhile=meanwhile,
+                on_record=on_record,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -232,6 +237,8 @@ def grade_all(
     on_progress: OnProgress = lambda done, total, student: None,
     open_pool: OpenPool | None = None,
     isolation: Isolation | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+    on_record: Callable[[str], None] = lambda student: None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
 
@@ -239,7 +246,8 @@ def grade_all(
     (None: all). roster_file: who is in the class; kept in `out`. force: also what a record answers. on_progress is
     called with the number done, the number to do and the student just done ("" where only time has passed).
     examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
-    submissions, what examines them; without it `jobs` processes of this machine do. Raises `SubmissionError` where
+    submissions, what examines them; without it `jobs` processes of this machine do. meanwhile: called once while
+    what examines gets ready. on_record: called with each student whose record was written. Raises `SubmissionError` where
     nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
@@ -256,9 +264,8 @@ def grade_all(
                     found = find_class(folder, roster, scratch_of(out), out)
                 note_class(folder, out, roster_file)
                 run = _Run(out, found, _chosen(found, students), asked, force)
-                return run.grade(
-                    examine, jobs, limits or Limits(), isolation or Isolation(), on_progress, open_pool
-                )
+                terms = run.terms(examine, limits or Limits(), isolation or Isolation())
+                return run.grade(terms, jobs, on_progress, open_pool, meanwhile, on_record)
             finally:
                 remove_scratch(out)
     except OSError as error:
@@ -291,21 +298,23 @@ class _Run:
         self._bases = bases(self._secret)
         self._outdated: set[str] = set()  # students whose record holds what is no longer true
 
+    def terms(self, examine: Examine | None, limits: Limits, isolation: Isolation) -> Terms:
+        kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + self._secret).hexdigest()[:16]}"
+        return Terms(examine, self._secret, kit, limits, isolation)
+
     def grade(
         self,
-        examine: Examine | None,
+        terms: Terms,
         jobs: int,
-        limits: Limits,
-        isolation: Isolation,
         on_progress: OnProgress,
         open_pool: OpenPool | None,
+        meanwhile: Callable[[], None],
+        on_record: Callable[[str], None],
     ) -> Batch:
         todo = [one for one in self._found.handed if self._is_to_do(one)]
         if todo:
-            kit = f"{kit_digest()}-{hashlib.sha256(b'secret' + self._secret).hexdigest()[:16]}"
-            terms = Terms(examine, self._secret, kit, limits, isolation)
-            if open_pool is None and examine is None:
-                require(isolation)
+            if open_pool is None and terms.examine is None:
+                require(terms.isolation)
             done = 0
             on_progress(done, len(todo), "")
             opened = (
@@ -314,10 +323,12 @@ class _Run:
                 else LocalPool(min(jobs, len(todo)), terms, len(todo))
             )
             with opened as pool:
+                meanwhile()
                 for result in pool.each(map(self._work, todo)):
                     if result is not None:
                         done += 1
                         self._record(*result)
+                        on_record(result[0].submission.student)
                     on_progress(done, len(todo), result[0].submission.student if result else "")
         return self._finish(len(todo))
 

@@ -1,12 +1,13 @@
 """The instructor's commands: `grade all`, `grade release`, and those of a course. Not part of a student's kit."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grader.instructor.course.commands import course_app, feedback
+from grader.instructor.course.commands import course_app, feedback, grade_with_feedback
 from grader.instructor.course.layout import find_course
 from grader.instructor.export.commands import export_app
 from grader.instructor.report.commands import report
@@ -66,6 +67,13 @@ def grade_all(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Examine also what has a record.")] = False,
+    with_feedback: Annotated[
+        bool,
+        typer.Option(
+            "--feedback",
+            help="Also publish to the course's gradebook, where it is one, and write each student's page.",
+        ),
+    ] = False,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +123,8 @@ def grade_all(
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
-        status = command(
+        grade = partial(
+            command,
             submissions,
             out,
             jobs=jobs,
@@ -126,6 +135,7 @@ def grade_all(
             scheduler=scheduler,
             isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
         )
+        status = grade_with_feedback(submissions, out, grade) if with_feedback else grade()
     raise typer.Exit(status)
 
 

@@ -6,13 +6,18 @@ Imports nbgrader only within a command: `grade --help` answers without it.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader.instructor.course import CourseError
 from grader.text import counted
 from grader.usage import fail, messages
+
+if TYPE_CHECKING:
+    from grader.instructor.course.feedback import Feedback
+    from grader.instructor.course.layout import Course
+    from grader.instructor.course.publish import Published
 
 course_app = typer.Typer(
     name="course",
@@ -22,6 +27,7 @@ course_app = typer.Typer(
 )
 _ROOT = Path(__file__).resolve().parents[3]
 _SHOWN = 10
+_STOPPED = 130  # the exit status after Ctrl-C
 
 CourseFolder = Annotated[Path, typer.Argument(help="The course's folder.", show_default=False)]
 
@@ -53,9 +59,9 @@ def init(
 ) -> None:
     """Make a course that nbgrader and formgrader open as their own, and release the assignment in it."""
     with _course_messages():
-        from grader.instructor.course.driver import need_nbgrader
+        from grader.instructor.course.driver import require_nbgrader
 
-        need_nbgrader()
+        require_nbgrader()
         from grader.instructor.course.init import init_course
 
         course = init_course(folder, _ROOT, course_id=course_id, due=due, force=force)
@@ -127,6 +133,46 @@ def publish(folder: CourseFolder) -> None:
         course = course_in(folder)
         with _progress(len(course.students())) as step:
             done = publish_course(course, step)
+    status = _tell_published(course, done)
+    if status:
+        raise typer.Exit(status)
+    marking = f"grade the answers in formgrader (jupyter lab, in {folder}), then: " if done.to_grade else ""
+    print(f"Next: {marking}grade feedback {folder}")
+
+
+def grade_with_feedback(folder: Path, out: Path, grade: Callable[..., int]) -> int:
+    """`grade all --feedback`: grade, publish where there is a course, and write the pages; the exit status.
+
+    grade: `batch.command` with all but `meanwhile` and `on_record`.
+    """
+    with _course_messages():
+        from grader.instructor.course.driver import require_nbgrader
+        from grader.instructor.course.layout import find_course
+
+        require_nbgrader()
+        course = find_course(folder)
+        if course is None:
+            status = grade()
+            if status == _STOPPED:
+                return status
+            from grader.instructor.course.feedback import plain_feedback
+
+            return max(status, _tell_feedback(out, None, plain_feedback(out, _ROOT)))
+        if out.resolve() != course.results.resolve():
+            raise CourseError(f"Feedback of a course is made from its own results: leave --out {out} out.")
+        from grader.instructor.course.along import Along
+
+        with Along(course) as along:
+            status = grade(meanwhile=along.begin, on_record=along.record)
+            if status == _STOPPED:
+                return status
+            published, made = along.finish()
+        status = max(status, _tell_published(course, published))
+        return max(status, _tell_feedback(folder, course, made))
+
+
+def _tell_published(course: "Course", done: "Published") -> int:
+    """Print what was published; the exit status."""
     print(f"{done.written} published to {course.gradebook}; {done.to_grade} answers wait for a grader.")
     _list("No verdict on some task, which waits for a grader, too:", done.without_verdict)
     for refused in done.refused[:_SHOWN]:
@@ -142,13 +188,10 @@ def publish(folder: CourseFolder) -> None:
     _list("Published before, and no longer in submitted/; they stay in the gradebook:", done.gone)
     if done.gone:
         print(
-            f"To take one out: delete its folder in {folder / 'autograded'} and {folder / 'feedback'}, and there: "
-            "nbgrader db student remove ID --force"
+            f"To take one out: delete its folder in {course.root / 'autograded'} and {course.root / 'feedback'},"
+            " and there: nbgrader db student remove ID --force"
         )
-    if done.refused or done.without_verdict or done.time_unknown or done.not_known:
-        raise typer.Exit(1)
-    marking = f"grade the answers in formgrader (jupyter lab, in {folder}), then: " if done.to_grade else ""
-    print(f"Next: {marking}grade feedback {folder}")
+    return 1 if done.refused or done.without_verdict or done.time_unknown or done.not_known else 0
 
 
 def feedback(
@@ -165,9 +208,9 @@ def feedback(
 ) -> None:
     """Write each student's feedback page; needs no course, but knows graders' comments where there is one."""
     with _course_messages():
-        from grader.instructor.course.driver import need_nbgrader
+        from grader.instructor.course.driver import require_nbgrader
 
-        need_nbgrader()
+        require_nbgrader()
         from grader.instructor.course.feedback import (
             course_feedback,
             plain_feedback,
@@ -183,19 +226,25 @@ def feedback(
         if archive is not None:
             write_zip(made.pages, archive)
         without = release_feedback(course, made.pages) if release and course is not None else []
-    where = f"{folder / 'feedback'}" + ("" if course is None else "/STUDENT/lenet5/report.html")
-    print(f"{len(made.pages)} feedback pages: {where}")
+    status = _tell_feedback(folder, course, made)
     if archive is not None:
         print(f"All in one: {archive}")
+    _list("Not released, since they did not hand in through the exchange:", without)
+    if status:
+        raise typer.Exit(status)
+
+
+def _tell_feedback(folder: Path, course: "Course | None", made: "Feedback") -> int:
+    """Print where the pages are; the exit status."""
+    where = f"{folder / 'feedback'}" + ("" if course is None else "/STUDENT/lenet5/report.html")
+    print(f"{len(made.pages)} feedback pages: {where}")
     if made.to_grade and course is not None:
         print(f"{counted(made.to_grade, 'answer')} still to be graded: the pages show no points for them.")
-    _list("Not released, since they did not hand in through the exchange:", without)
     _list("Without a row in the gradebook, so without a page (delete them in autograded/):", made.without_row)
     refused = made.published.refused if made.published is not None else ()
     for one in refused[:_SHOWN]:
         _tell(one.student, f"no feedback: {one.why}")
-    if refused:
-        raise typer.Exit(1)
+    return 1 if refused else 0
 
 
 def _tell(student: str, what: str) -> None:

@@ -17,15 +17,21 @@ from typing import Any
 
 from grader.instructor.course import CourseError
 from grader.instructor.course.layout import ASSIGNMENT, CONFIG, Course
+from grader.worker import collector
 
 
-def need_nbgrader() -> None:
-    """Raise `CourseError`, with what to install, where nbgrader is not there."""
+def require_nbgrader() -> None:
+    """Raise `CourseError`, with what to install, where nbgrader is not there. Does not import it."""
     if importlib.util.find_spec("nbgrader") is None:
         raise CourseError(
             "This needs nbgrader, which is not installed here. Install the instructor's extras: "
             'pip install -e ".[instructor]"  (or: make setup)'
         )
+
+
+def need_nbgrader() -> None:
+    """Import nbgrader. Raises `CourseError`, with what to install, where it is not there."""
+    require_nbgrader()
     _import_lightly()
 
 
@@ -39,7 +45,9 @@ def _import_lightly() -> None:
     before = sys.modules.get("rfc3987_syntax")
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # its import fails, which jsonschema foresees
     try:
-        import nbgrader  # noqa: F401
+        with collector.paused():
+            import nbgrader
+            import nbgrader.apps.api  # noqa: F401
     finally:
         del sys.modules["rfc3987_syntax"]
         if before is not None:

@@ -31,7 +31,7 @@ from grader.instructor.course.entries import Entry, Refused
 from grader.instructor.course.gradebook import late_penalty, open_gradebook, renew_late_penalties
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
-from grader.instructor.course.publish import Published, database_url, publish, waiting
+from grader.instructor.course.publish import Published, Publisher, database_url, waiting
 from grader.instructor.records import read_record
 from grader.submission import SubmissionError
 
@@ -120,15 +120,11 @@ def plain_feedback(
             f"There are no records in {results}. Grade first: grade all SUBMISSIONS; or name the course's folder."
         )
     course = _own_course(results, repository)
-    config = load_config(course)
-    published = publish(
-        course,
-        _entries(results),
-        url=database_url(course, config),
-        course_id=str(config.CourseDirectory.get("course_id", "")),
-        config=config,
-        on_progress=on_progress,
-    )
+    with Publisher(course, load_config(course)) as publisher:
+        for entry in _entries(results):
+            publisher.write(entry)
+            on_progress(entry.student)
+        published = publisher.done()
     if not published.written:
         why = published.refused[0].why if published.refused else "there is no submission"
         raise CourseError(f"There is no feedback to write: {why}.")

@@ -7,10 +7,11 @@ One process writes, one student after the other; what was written stays where th
 files than those in `submitted/` is refused: nothing of that student is touched.
 """
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,78 +106,101 @@ def read_released(course: Course) -> dict[str, Any]:
 # -- the class ----------------------------------------------------------------------------------------
 
 
-def publish(
-    course: Course,
-    entries: Iterable[Entry | Refused],
-    *,
-    url: str,
-    course_id: str,
-    config: Any,
-    roster: Roster | None = None,
-    on_progress: Callable[[str], None] = lambda student: None,
-) -> Published:
-    """Write all entries, one after the other. Raises `CourseError` where nothing more can be written."""
-    released = read_released(course)
-    refused: list[Refused] = []
-    without_verdict: list[str] = []
-    met: set[str] = set()
-    written = to_grade = 0
-    with open_gradebook(url, course_id) as gradebook:
-        require_assignment(gradebook)
-        late = late_penalty(course, config)
-        _write_names(gradebook, roster)
-        for entry in entries:
-            met.add(entry.student)
-            if isinstance(entry, Refused):
-                refused.append(entry)
-                continue
-            graded = grade_entry(released, entry)
-            scores = scores_of(entry, graded, published_answers(course, entry.student))
-            try:
-                save_scores(gradebook, scores, late)
-                write_autograded(course, entry, graded)
-                keep_answers(course, entry.student, graded.answers)
-            except OSError as error:
-                raise CourseError(
-                    f"Publishing stopped at {clean(entry.student)}: {error.strerror or error}"
-                    f" ({error.filename}). What was written is kept; the same command goes on from there."
-                ) from error
-            written += 1
-            if any(score is None for score in scores.auto.values()):
-                without_verdict.append(entry.student)
-            on_progress(entry.student)
-        to_grade = waiting(gradebook)
-    unknown: tuple[str, ...] = ()
-    not_known: tuple[str, ...] = ()
-    if isinstance(late, PolicyPenalty):
-        unknown = tuple(sorted(late.unknown))
-        people = {person.id for person in roster.people} if roster is not None else set()
-        not_known = tuple(sorted(late.named - met - people))
-    return Published(
-        written, to_grade, tuple(without_verdict), tuple(refused), time_unknown=unknown, not_known=not_known
-    )
+class Publisher:
+    """Writes entries one after the other, while it is entered. Raises `CourseError` where nothing more can be written."""
+
+    def __init__(self, course: Course, config: Any, roster: Roster | None = None):
+        self._course = course
+        self._config = config
+        self._roster = roster
+        self._open = contextlib.ExitStack()
+        self._written = 0
+        self._refused: list[Refused] = []
+        self._without_verdict: list[str] = []
+        self.met: set[str] = set()  # students whose entries came
+
+    def __enter__(self) -> "Publisher":
+        self._released = read_released(self._course)
+        course_id = str(self._config.CourseDirectory.get("course_id", ""))
+        with contextlib.ExitStack() as stack:
+            url = database_url(self._course, self._config)
+            self._gradebook = stack.enter_context(open_gradebook(url, course_id))
+            require_assignment(self._gradebook)
+            self._late = late_penalty(self._course, self._config)
+            _write_names(self._gradebook, self._roster)
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._open.__exit__(*exception)
+
+    def write(self, entry: Entry | Refused) -> None:
+        """Write scores and notebook of a student."""
+        self.met.add(entry.student)
+        if isinstance(entry, Refused):
+            self._refused.append(entry)
+            return
+        graded = grade_entry(self._released, entry)
+        scores = scores_of(entry, graded, published_answers(self._course, entry.student))
+        try:
+            save_scores(self._gradebook, scores, self._late)
+            write_autograded(self._course, entry, graded)
+            keep_answers(self._course, entry.student, graded.answers)
+        except OSError as error:
+            raise CourseError(
+                f"Publishing stopped at {clean(entry.student)}: {error.strerror or error}"
+                f" ({error.filename}). What was written is kept; the same command goes on from there."
+            ) from error
+        self._written += 1
+        if any(score is None for score in scores.auto.values()):
+            self._without_verdict.append(entry.student)
+
+    def done(self) -> Published:
+        """What was written, after the last entry."""
+        unknown: tuple[str, ...] = ()
+        not_known: tuple[str, ...] = ()
+        if isinstance(self._late, PolicyPenalty):
+            unknown = tuple(sorted(self._late.unknown))
+            people = {person.id for person in self._roster.people} if self._roster is not None else set()
+            not_known = tuple(sorted(self._late.named - self.met - people))
+        return Published(
+            self._written,
+            waiting(self._gradebook),
+            tuple(sorted(self._without_verdict)),
+            tuple(sorted(self._refused, key=lambda one: one.student)),
+            time_unknown=unknown,
+            not_known=not_known,
+        )
 
 
-def publish_course(course: Course, on_progress: Callable[[str], None] = lambda student: None) -> Published:
-    """`grade course publish`: everything in `submitted/`. Raises `CourseError`."""
+def course_publisher(course: Course) -> Publisher:
+    """For what is in `submitted/`. Raises `CourseError`."""
     from grader.instructor.course.driver import load_config
 
-    config = load_config(course)
+    roster = read_roster(course.roster) if course.roster.is_file() else None
+    return Publisher(course, load_config(course), roster)
+
+
+def publish_rest(
+    course: Course, publisher: Publisher, on_progress: Callable[[str], None] = lambda student: None
+) -> Published:
+    """Write everything in `submitted/` that was not written yet; what was published in all. Raises `CourseError`."""
     students = course.students()
     if not students:
         raise CourseError(
             f"Nothing is in {course.root / 'submitted'} yet. Fill it: grade course collect {course.root} SUBMISSIONS"
         )
-    done = publish(
-        course,
-        (course_entry(course, student) for student in students),
-        url=database_url(course, config),
-        course_id=str(config.CourseDirectory.get("course_id", "")),
-        config=config,
-        roster=read_roster(course.roster) if course.roster.is_file() else None,
-        on_progress=on_progress,
-    )
-    return replace(done, gone=tuple(sorted(set(course.published()) - set(students))))
+    for student in students:
+        if student not in publisher.met:
+            publisher.write(course_entry(course, student))
+        on_progress(student)
+    return replace(publisher.done(), gone=tuple(sorted(set(course.published()) - set(students))))
+
+
+def publish_course(course: Course, on_progress: Callable[[str], None] = lambda student: None) -> Published:
+    """`grade course publish`: everything in `submitted/`. Raises `CourseError`."""
+    with course_publisher(course) as publisher:
+        return publish_rest(course, publisher, on_progress)
 
 
 def database_url(course: Course, config: Any) -> str:

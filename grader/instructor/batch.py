@@ -39,7 +39,7 @@ from grader.instructor.classes import (
     scratch_of,
 )
 from grader.instructor.collect import Handed, read
-from grader.instructor.examiners import Examine, Terms, Work
+from grader.instructor.examiners import HOSTED, Examine, Host, Terms, Work
 from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.pool import LocalPool, Pool
 from grader.instructor.records import (
@@ -263,9 +263,22 @@ def grade_all(
                 if folder.is_file():
                     found = find_class(folder, roster, scratch_of(out), out)
                 note_class(folder, out, roster_file)
-                run = _Run(out, found, _chosen(found, students), asked, force)
-                terms = run.terms(examine, limits or Limits(), isolation or Isolation())
-                return run.grade(terms, jobs, on_progress, open_pool, meanwhile, on_record)
+                isolation = isolation or Isolation()
+                with contextlib.ExitStack() as stack:
+                    host = None
+                    if HOSTED and open_pool is None and examine is None:
+                        host = stack.enter_context(Host(isolation))
+                        if _somebody_is_new(found, out):
+                            host.start()  # it gets ready while we look at what is to be done
+                    run = _Run(out, found, _chosen(found, students), asked, force)
+                    terms = run.terms(examine, limits or Limits(), isolation)
+
+                    def open_local(terms: Terms, submissions: int) -> Pool:
+                        if examine is None:
+                            require(terms.isolation)
+                        return LocalPool(min(jobs, submissions), terms, submissions, host)
+
+                    return run.grade(terms, on_progress, open_pool or open_local, meanwhile, on_record)
             finally:
                 remove_scratch(out)
     except OSError as error:
@@ -273,6 +286,11 @@ def grade_all(
             f"Grading stopped: {error.strerror or error} ({error.filename or out})."
             " What is finished is kept; the same command goes on from there."
         ) from error
+
+
+def _somebody_is_new(found: Class, out: Path) -> bool:
+    """Is there a submission that has no record yet?"""
+    return any(not record_path(out / "records", one.student).is_file() for one in found.handed)
 
 
 def _tidy_up(out: Path) -> None:
@@ -305,24 +323,16 @@ class _Run:
     def grade(
         self,
         terms: Terms,
-        jobs: int,
         on_progress: OnProgress,
-        open_pool: OpenPool | None,
+        open_pool: OpenPool,
         meanwhile: Callable[[], None],
         on_record: Callable[[str], None],
     ) -> Batch:
         todo = [one for one in self._found.handed if self._is_to_do(one)]
         if todo:
-            if open_pool is None and terms.examine is None:
-                require(terms.isolation)
             done = 0
             on_progress(done, len(todo), "")
-            opened = (
-                open_pool(terms, len(todo))
-                if open_pool
-                else LocalPool(min(jobs, len(todo)), terms, len(todo))
-            )
-            with opened as pool:
+            with open_pool(terms, len(todo)) as pool:
                 meanwhile()
                 for result in pool.each(map(self._work, todo)):
                     if result is not None:

@@ -9,6 +9,7 @@ machine as beside a Dask worker. Elsewhere, and for tests that examine otherwise
 `multiprocessing`.
 """
 
+import atexit
 import contextlib
 import faulthandler
 import multiprocessing
@@ -72,23 +73,30 @@ class Terms:
 class Host:
     """The program that examiners are forked from, where there is Linux; started again where it died.
 
-    Serves one thread at a time. submissions: how many to expect.
+    A context, at whose end it ends. Serves one thread at a time.
     """
 
-    def __init__(self, terms: Terms, submissions: int):
-        self._terms = terms
-        self._submissions = submissions
+    def __init__(self, isolation: Isolation):
+        self._isolation = isolation
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._ready = False
+        self._asked: tuple[Terms, int] | None = None
+        self._told = self._ready = False
 
-    def start(self) -> None:
-        """Start the program and return at once: it takes a second to be ready."""
-        isolation = self._terms.isolation
-        own_parent = self._terms.examine is not None or isolation.box
-        level = _WITHOUT if own_parent else level_here(isolation)
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(at_once=kind is not None)
+
+    def start(self, own_parent: bool = False) -> None:
+        """Start the program and return at once: it takes a second to be ready.
+
+        own_parent: it will start the untrusted parent itself, if it needs one, in the place of forking it.
+        """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        level = _WITHOUT if own_parent or self._isolation.box else level_here(self._isolation)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", str(_PROGRAM), str(theirs.fileno()), level],
@@ -98,19 +106,19 @@ class Host:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: we end it
             )
-        self._ready = False
-        with open(os.memfd_create("setup"), "w+b") as file:
-            pickle.dump(Setup(dict(os.environ), sys.path, self._submissions), file)
-            pickle.dump(self._terms, file)
-            file.seek(0)
-            socket.send_fds(self._control, [b"setup"], [file.fileno()])
+        self._told = self._ready = False
+
+    def ask_for(self, terms: Terms, submissions: int) -> None:
+        """What its examiners are to go by, and how many submissions to expect: before the first `fork`."""
+        with self._lock:
+            self._asked = terms, submissions
+            if self._control is not None:
+                self._tell()
 
     def fork(self) -> Connection:
         """A fresh examiner. Raises `KitError`, with what is missing, where none can be had."""
         with self._lock:
             for _ in range(2):  # one that died while nothing was asked of it is replaced
-                if self._control is None:
-                    self.start()
                 if not self._ready:
                     self._wait()
                 assert self._control is not None
@@ -127,13 +135,30 @@ class Host:
         raise KitError("the program that examines submissions ends as soon as it is started")
 
     def close(self, at_once: bool = False) -> None:
-        """End the program and what was forked from it; at_once: without waiting for it to do so itself."""
+        """Have the program end, and what was forked from it; at_once: without the time to tidy up."""
         with self._lock:
             if at_once and self._process is not None:
                 self._process.kill()
             self._close()
 
+    def _tell(self) -> None:
+        assert self._asked is not None
+        assert self._control is not None
+        terms, submissions = self._asked
+        with open(os.memfd_create("setup"), "w+b") as file, contextlib.suppress(ConnectionError):
+            pickle.dump(Setup(dict(os.environ), sys.path, submissions), file)
+            pickle.dump(terms, file)
+            file.seek(0)
+            socket.send_fds(self._control, [b"setup"], [file.fileno()])
+        self._told = True
+
     def _wait(self) -> None:
+        """Return when the program is ready to fork."""
+        assert self._asked is not None
+        if self._control is None:
+            self.start(own_parent=self._asked[0].examine is not None)
+        if not self._told:
+            self._tell()
         assert self._control is not None
         self._control.settimeout(2 * READY_SECONDS)
         try:
@@ -152,12 +177,26 @@ class Host:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            _leave(self._process)
         self._control = self._process = None
+        self._told = self._ready = False
+
+
+_ending: list[subprocess.Popen[bytes]] = []  # programs that were told to end
+
+
+def _leave(process: subprocess.Popen[bytes]) -> None:
+    _ending[:] = [one for one in (*_ending, process) if one.poll() is None]
+
+
+@atexit.register
+def _see_them_end() -> None:
+    for process in _ending:
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def start_here(

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pickle import dumps
 from typing import Protocol
 
-from grader.instructor.examiners import HOSTED, Host, Terms, Work, no_verdict, start_here
+from grader.instructor.examiners import Host, Terms, Work, no_verdict, start_here
 from grader.outcomes import KitError
 from grader.submission import SubmissionError
 
@@ -76,14 +76,15 @@ class _Examiner:
 class LocalPool:
     """Processes of this machine that examine submissions; another takes the place of one that dies.
 
-    It starts to get ready when it is entered, and whoever entered it can do something else meanwhile.
+    host: where they are forked from; it may be on its way already, and is closed here. Whoever entered the pool can do
+    something else while it gets ready.
     """
 
-    def __init__(self, processes: int, terms: Terms, submissions: int):
+    def __init__(self, processes: int, terms: Terms, submissions: int, host: Host | None = None):
         self._processes = processes
         self._terms = terms
         self._submissions = submissions
-        self._host = Host(terms, submissions) if HOSTED and terms.examine is None else None
+        self._host = host
         self._examiners: list[_Examiner] = []
         self._taken = 0
         self._again: deque[Work] = deque()  # waited in a process that died
@@ -91,7 +92,7 @@ class LocalPool:
 
     def __enter__(self) -> "LocalPool":
         if self._host is not None:
-            self._host.start()
+            self._host.ask_for(self._terms, self._submissions)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

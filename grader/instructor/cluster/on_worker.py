@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from grader.instructor.examiners import Host
+from grader.instructor.examiners import Host, Terms
 from grader.kit import ROOT
 from grader.outcomes import KitError
 
@@ -106,7 +106,9 @@ def examine(work: bytes, terms: bytes, submissions: int) -> bytes:
     key = hashlib.sha256(terms).digest()
     with _lock:
         if key not in _examiners:
-            host = Host(pickle.loads(terms), submissions)
+            asked: Terms = pickle.loads(terms)
+            host = Host(asked.isolation)
+            host.ask_for(asked, submissions)
 
             def forget() -> None:  # the terms hold the course's secret
                 host.close()

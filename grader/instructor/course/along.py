@@ -9,7 +9,7 @@ that the processors have something to do all the time.
 from types import TracebackType
 
 from grader.instructor.course.entries import course_entry
-from grader.instructor.course.feedback import Feedback, course_feedback
+from grader.instructor.course.feedback import Feedback, course_feedback, warm_up
 from grader.instructor.course.layout import Course
 from grader.instructor.course.publish import Published, Publisher, course_publisher, publish_rest
 
@@ -33,11 +33,13 @@ class Along:
             publisher.__exit__(kind, error, trace)
 
     def begin(self) -> None:
-        """Open the gradebook."""
+        """Open the gradebook, and do once what the first page would."""
         try:
             self._publisher = course_publisher(self._course).__enter__()
         except Exception as error:
             self._problem = error
+        else:
+            warm_up(self._course)
 
     def record(self, student: str) -> None:
         """Publish the student, whose record is written now."""

@@ -75,13 +75,32 @@ def course_feedback(course: Course) -> Feedback:
     return Feedback(pages, to_grade, without_row)
 
 
+def _pages_api(course: Course) -> Any:
+    """nbgrader's API, with our quicker parts for pages."""
+    driven = api(course)
+    driven.config.GenerateFeedback.exporter_class = "grader.instructor.course.exporter.PageExporter"
+    driven.config.GenerateFeedback.preprocessors = [
+        "grader.instructor.course.exporter.Grades",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+    driven.config.PageExporter.optimistic_validation = True
+    return driven
+
+
+def warm_up(course: Course) -> None:
+    """Compile what the first page would compile, also for processes that are forked from this one."""
+    with quiet(), contextlib.suppress(Exception):  # what is wrong is told where pages are made
+        from grader.instructor.course.exporter import empty_page
+
+        empty_page(_pages_api(course), course.release() / f"{NOTEBOOK}.ipynb")
+
+
 def _generate(course: Course, students: Sequence[str], without: Sequence[str]) -> None:
     """nbgrader's generate_feedback for all students, in forked processes where there are many to write.
 
     It only reads the gradebook, so that processes do not wait for each other. Raises `CourseError`.
     """
-    driven = api(course)
-    driven.config.GenerateFeedback.exporter_class = "grader.instructor.course.exporter.PageExporter"
+    driven = _pages_api(course)
     jobs = min(len(os.sched_getaffinity(0)), _MAX_JOBS) if sys.platform == "linux" else 1
     if jobs == 1 or len(students) < _FEW:
         driven.coursedir.student_id_exclude = ",".join(without)

@@ -48,6 +48,8 @@ def environment() -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": "/",  # torch's settings of determinism import a module that makes its folder
         "CUDA_VISIBLE_DEVICES": "",
         "KMP_INIT_AT_FORK": "FALSE",
+        # memory in huge pages, where the kernel lets programs ask: a worker's fork, exit and first writes get cheaper
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
 
 

@@ -99,13 +99,14 @@ def command(
     force: bool = False,
     scheduler: str | None = None,
     isolation: Isolation | None = None,
+    look_first: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], None] = lambda: None,
     on_record: Callable[[str], None] = lambda student: None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
 
     scheduler: the address of a Dask scheduler, whose workers examine in the place of this machine's processes.
-    meanwhile, on_record: see `grade_all`.
+    look_first, meanwhile, on_record: see `grade_all`.
 
     0 where every submission has a verdict, 1 where one has none, 130 after Ctrl-C. Raises
     `SubmissionError` where nothing can be graded at all.
@@ -152,6 +153,7 @@ def command(
                 on_progress=show,
                 open_pool=on_cluster if scheduler else None,
                 isolation=isolation,
+                look_first=look_first,
                 meanwhile=meanwhile,
                 on_record=on_record,
             )
@@ -237,6 +239,7 @@ def grade_all(
     on_progress: OnProgress = lambda done, total, student: None,
     open_pool: OpenPool | None = None,
     isolation: Isolation | None = None,
+    look_first: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], None] = lambda: None,
     on_record: Callable[[str], None] = lambda student: None,
 ) -> Batch:
@@ -246,8 +249,8 @@ def grade_all(
     (None: all). roster_file: who is in the class; kept in `out`. force: also what a record answers. on_progress is
     called with the number done, the number to do and the student just done ("" where only time has passed).
     examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
-    submissions, what examines them; without it `jobs` processes of this machine do. meanwhile: called once while
-    what examines gets ready. on_record: called with each student whose record was written. Raises `SubmissionError` where
+    submissions, what examines them; without it `jobs` processes of this machine do. look_first: called before
+    anything else is looked at, to refuse. meanwhile: called once while what examines gets ready. on_record: called with each student whose record was written. Raises `SubmissionError` where
     nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
@@ -270,6 +273,7 @@ def grade_all(
                         host = stack.enter_context(Host(isolation))
                         if _somebody_is_new(found, out):
                             host.start()  # it gets ready while we look at what is to be done
+                    look_first()
                     run = _Run(out, found, _chosen(found, students), asked, force)
                     terms = run.terms(examine, limits or Limits(), isolation)
 

@@ -114,7 +114,6 @@ def grade_all(
             fail("--task takes tasks (conv2d), not single checks.")
     require_isolation = require_isolation.upper()
     with messages():
-        refuse_slips()
         from grader.instructor.batch import command
         from grader.isolation import LEVELS, Isolation
 
@@ -134,6 +133,7 @@ def grade_all(
             force=force,
             scheduler=scheduler,
             isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
+            look_first=refuse_slips,
         )
         status = grade_with_feedback(submissions, out, grade) if with_feedback else grade()
     raise typer.Exit(status)

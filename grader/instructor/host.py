@@ -33,9 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _fork_untrusted_parent(control: socket.socket, level: str) -> tuple[socket.socket, int]:
     """Its control socket and process id."""
-    gc.disable()  # modules stay: there is nothing to collect
+    # as `grader.worker.collector` does, of which nothing is imported yet
+    gc.disable()
     import torch  # noqa: F401
 
+    gc.freeze()
     gc.enable()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()

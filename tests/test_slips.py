@@ -179,7 +179,7 @@ def test_a_students_error_stays_theirs(body: str) -> None:
 
 COMMANDS = (
     "check relu --submission solutions",
-    "all solutions --out results",
+    "all . --out results",
     "release",
     "doctor --assignment --task relu",
     "show relu --submission solutions",

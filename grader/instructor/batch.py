@@ -250,41 +250,39 @@ def grade_all(
     called with the number done, the number to do and the student just done ("" where only time has passed).
     examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
     submissions, what examines them; without it `jobs` processes of this machine do. look_first: called before
-    anything else is looked at, to refuse. meanwhile: called once while what examines gets ready. on_record: called with each student whose record was written. Raises `SubmissionError` where
-    nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
+    anything is written, to refuse. meanwhile: called once while what examines gets ready. on_record: called with each
+    student whose record was written. Raises `SubmissionError` where nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
+    isolation = isolation or Isolation()
     check_source(folder)
     try:
-        roster = choose_roster(folder, out, roster_file)
-        if folder.is_dir():  # before anything is written
-            found = find_class(folder, roster, scratch_of(out), out)
-            _chosen(found, students)
-        with _locked(out):
+        with contextlib.ExitStack() as stack:
+            host = None
+            if HOSTED and open_pool is None and examine is None:
+                host = stack.enter_context(Host(isolation))
+            roster = choose_roster(folder, out, roster_file)
+            if folder.is_dir():  # before anything is written
+                found = find_class(folder, roster, scratch_of(out), out)
+                _chosen(found, students)
+                if host is not None and _somebody_is_new(found, out):
+                    host.start()  # it gets ready while we look at what is to be done
+            look_first()
+            stack.enter_context(_locked(out))
+            stack.callback(remove_scratch, out)
             _tidy_up(out)
-            try:
-                if folder.is_file():
-                    found = find_class(folder, roster, scratch_of(out), out)
-                note_class(folder, out, roster_file)
-                isolation = isolation or Isolation()
-                with contextlib.ExitStack() as stack:
-                    host = None
-                    if HOSTED and open_pool is None and examine is None:
-                        host = stack.enter_context(Host(isolation))
-                        if _somebody_is_new(found, out):
-                            host.start()  # it gets ready while we look at what is to be done
-                    look_first()
-                    run = _Run(out, found, _chosen(found, students), asked, force)
-                    terms = run.terms(examine, limits or Limits(), isolation)
+            if folder.is_file():
+                found = find_class(folder, roster, scratch_of(out), out)
+            note_class(folder, out, roster_file)
+            run = _Run(out, found, _chosen(found, students), asked, force)
 
-                    def open_local(terms: Terms, submissions: int) -> Pool:
-                        if examine is None:
-                            require(terms.isolation)
-                        return LocalPool(min(jobs, submissions), terms, submissions, host)
+            def open_local(terms: Terms, submissions: int) -> Pool:
+                if examine is None:
+                    require(isolation)
+                return LocalPool(min(jobs, submissions), terms, submissions, host)
 
-                    return run.grade(terms, on_progress, open_pool or open_local, meanwhile, on_record)
-            finally:
-                remove_scratch(out)
+            terms = run.terms(examine, limits or Limits(), isolation)
+            return run.grade(terms, on_progress, open_pool or open_local, meanwhile, on_record)
     except OSError as error:
         raise SubmissionError(
             f"Grading stopped: {error.strerror or error} ({error.filename or out})."

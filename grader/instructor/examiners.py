@@ -109,11 +109,13 @@ class Host:
         self._told = self._ready = False
 
     def ask_for(self, terms: Terms, submissions: int) -> None:
-        """What its examiners are to go by, and how many submissions to expect: before the first `fork`."""
+        """What its examiners are to go by, and how many submissions to expect: before the first `fork`.
+
+        Starts the program where it is not on its way yet.
+        """
         with self._lock:
             self._asked = terms, submissions
-            if self._control is not None:
-                self._tell()
+            self._set_off()
 
     def fork(self) -> Connection:
         """A fresh examiner. Raises `KitError`, with what is missing, where none can be had."""
@@ -141,10 +143,15 @@ class Host:
                 self._process.kill()
             self._close()
 
-    def _tell(self) -> None:
+    def _set_off(self) -> None:
+        """Start the program, and tell it what is asked for, where that was not done."""
         assert self._asked is not None
-        assert self._control is not None
         terms, submissions = self._asked
+        if self._control is None:
+            self.start(own_parent=terms.examine is not None)
+        if self._told:
+            return
+        assert self._control is not None
         with open(os.memfd_create("setup"), "w+b") as file, contextlib.suppress(ConnectionError):
             pickle.dump(Setup(dict(os.environ), sys.path, submissions), file)
             pickle.dump(terms, file)
@@ -154,11 +161,7 @@ class Host:
 
     def _wait(self) -> None:
         """Return when the program is ready to fork."""
-        assert self._asked is not None
-        if self._control is None:
-            self.start(own_parent=self._asked[0].examine is not None)
-        if not self._told:
-            self._tell()
+        self._set_off()
         assert self._control is not None
         self._control.settimeout(2 * READY_SECONDS)
         try:

@@ -35,12 +35,13 @@ def _report(number: int) -> str:
 
 
 def steps(grade: str, course: Path, submissions: Path) -> dict[str, list[str]]:
-    """The instructor's commands after `grade course init`, by name."""
+    """The instructor's commands after `grade course init`, by name; "at once" is the last three in one."""
     return {
         "collect": [grade, "course", "collect", str(course), str(submissions)],
         "all": [grade, "all", str(course), "--jobs", "2"],
         "publish": [grade, "course", "publish", str(course)],
         "feedback": [grade, "feedback", str(course)],
+        "at once": [grade, "all", str(course), "--jobs", "2", "--feedback"],
     }
 
 

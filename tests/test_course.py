@@ -562,7 +562,7 @@ def test_feedback_has_points_comments_and_hints_and_no_hidden_check(course: Cour
     assert not re.search(r"\(7, 9\)|got 3|It moves|conv2d/stride", html)
 
 
-def test_pages_are_nbgraders_own_though_they_are_not_parsed_once_more(course: Course) -> None:
+def test_pages_are_nbgraders_own_though_they_are_made_otherwise(course: Course) -> None:
     hand_in(course, "anna", MODEL)
     record(course, "anna", result("conv2d", 2.0, message="a < b & c"))
     publish_course(course)
@@ -662,6 +662,65 @@ def test_feedback_after_a_plain_run_needs_no_course(grade: Callable[..., Any], t
     ran = grade("feedback", XDG_CACHE_HOME=cache)
     assert ran.returncode == 1
     assert "anna: no feedback: its record is not of the files that are there now" in ran.stdout
+
+
+def test_one_command_gives_what_three_give(course: Course, grade: Callable[..., Any]) -> None:
+    hand_in(course, "anna", MODEL)
+    hand_in(course, "ben", files={"layers.py": b"def relu(x):\n    return x\n"})
+    hand_in(course, "carl", as_bytes(notebook(a1="An answer with $x^2$.")))
+    three = Course(course.root.with_name("three"))
+    shutil.copytree(course.root, three.root)
+    for command in (("all", "three"), ("course", "publish", "three"), ("feedback", "three")):
+        assert grade(*command, GRADE_SECRET="s").returncode == 0
+    ran = grade("all", "course", "--feedback", GRADE_SECRET="s")
+    assert ran.returncode == 0, ran.stderr
+    for said in ("3 submissions, 3 examined now.", "3 published to", "3 feedback pages: course/feedback/"):
+        assert said in ran.stdout
+    for student in ("anna", "ben", "carl"):
+        assert page(course, student) == page(three, student)
+        name = f"autograded/{student}/lenet5/report.ipynb"
+        assert (course.root / name).read_bytes() == (three.root / name).read_bytes()
+        ours, theirs = grades(course, student), grades(three, student)
+        assert [(n, g["auto"], g["waits"]) for n, g in sorted(ours.items())] == [
+            (n, g["auto"], g["waits"]) for n, g in sorted(theirs.items())
+        ]
+    again = grade("all", "course", "--feedback", GRADE_SECRET="s")  # nothing is to be examined
+    assert again.returncode == 0, again.stderr
+    assert "3 submissions, 0 examined now." in again.stdout
+    assert "3 published to" in again.stdout
+
+
+def test_where_publishing_fails_grading_goes_on(course: Course, grade: Callable[..., Any]) -> None:
+    hand_in(course, "anna")
+    hand_in(course, "ben")
+    with database(course) as found:
+        found.execute("drop table alembic_version")
+    ran = grade("all", "course", "--feedback")
+    assert ran.returncode == 2
+    assert "2 submissions, 2 examined now." in ran.stdout
+    assert "half a database" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert len(list((course.results / "records").glob("*.json"))) == 2
+
+
+def test_a_plain_run_with_feedback_needs_no_course(grade: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "class" / "anna"
+    folder.mkdir(parents=True)
+    for file, data in solution_files().items():
+        (folder / file).write_bytes(data)
+    ran = grade("all", "class", "--feedback", "--out", "there", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert ran.returncode == 0, ran.stderr
+    assert "1 feedback pages: there/feedback" in ran.stdout
+    assert "Score: 55.0 / 100.0" in (tmp_path / "there" / "feedback" / "anna.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_feedback_of_a_course_is_from_its_own_results(course: Course, grade: Callable[..., Any]) -> None:
+    hand_in(course, "anna")
+    ran = grade("all", "course", "--feedback", "--out", "elsewhere")
+    assert ran.returncode == 2
+    assert "made from its own results: leave --out elsewhere out" in ran.stderr
 
 
 def test_feedback_without_records_is_a_message(grade: Callable[..., Any]) -> None:

@@ -37,7 +37,13 @@ main()
 
 @pytest.mark.parametrize(
     "arguments",
-    [("course", "init", "new"), ("course", "publish", "made"), ("feedback",), ("feedback", "made")],
+    [
+        ("course", "init", "new"),
+        ("course", "publish", "made"),
+        ("feedback",),
+        ("feedback", "made"),
+        ("all", "made", "--feedback"),
+    ],
 )
 def test_what_needs_nbgrader_says_what_to_install(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     submitted = tmp_path / "made" / "submitted" / "anna" / "lenet5"
@@ -110,11 +116,11 @@ def test_the_folders_modules_become_the_package_student(
         from student.training import relu
 
         assert relu(1) == "mine"
-        (folder / "layers.py").write_text("def relu(x):\n    return 'anew'\n")
+        (folder / "layers.py").write_text("def relu(x):\n    return 'anew, and longer'\n")
         use_this_folder(folder)  # as when the cell is run again
         from student.layers import relu
 
-        assert relu(1) == "anew"
+        assert relu(1) == "anew, and longer"
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "student"]:
             del sys.modules[name]

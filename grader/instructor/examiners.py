@@ -166,14 +166,14 @@ class Host:
         self._control.settimeout(2 * READY_SECONDS)
         try:
             said = self._control.recv(4096).decode("utf-8", "replace")
+        except ConnectionError:
+            said = ""
         except OSError as error:
-            said = str(error)
+            said = f"the program that examines submissions does not get ready ({error})"
         if said != "ready":
             self._close()
-            raise KitError(
-                said
-                or "the program that examines submissions ended before it was ready (it may have said more)"
-            )
+            ended = "the program that examines submissions ended before it was ready (see what it printed)"
+            raise KitError(said or ended)
         self._ready = True
 
     def _close(self) -> None:

@@ -1,7 +1,6 @@
 """The kit's own identity: what a record must have been made with to be still true."""
 
 import hashlib
-import importlib.metadata
 import platform
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 @cache
 def versions() -> dict[str, str]:
     """Versions of what an examination depends on, without importing any of it."""
+    import importlib.metadata  # some time for every command, and few ask
+
     from grader import __version__
 
     found = {"kit": __version__, "python": platform.python_version()}

@@ -6,12 +6,16 @@ nbgrader is imported while the examiners get ready, and a student is published a
 that the processors have something to do all the time.
 """
 
-from types import TracebackType
+from __future__ import annotations
 
-from grader.instructor.course.entries import course_entry
-from grader.instructor.course.feedback import Feedback, course_feedback, warm_up
+from types import TracebackType
+from typing import TYPE_CHECKING
+
 from grader.instructor.course.layout import Course
-from grader.instructor.course.publish import Published, Publisher, course_publisher, publish_rest
+
+if TYPE_CHECKING:  # these import long, and the examiners' program is to start first
+    from grader.instructor.course.feedback import Feedback
+    from grader.instructor.course.publish import Published, Publisher
 
 
 class Along:
@@ -22,7 +26,7 @@ class Along:
         self._publisher: Publisher | None = None
         self._problem: BaseException | None = None
 
-    def __enter__(self) -> "Along":
+    def __enter__(self) -> Along:
         return self
 
     def __exit__(
@@ -34,6 +38,9 @@ class Along:
 
     def begin(self) -> None:
         """Open the gradebook, and do once what the first page would."""
+        from grader.instructor.course.feedback import warm_up
+        from grader.instructor.course.publish import course_publisher
+
         try:
             self._publisher = course_publisher(self._course).__enter__()
         except Exception as error:
@@ -45,6 +52,8 @@ class Along:
         """Publish the student, whose record is written now."""
         if self._publisher is None:
             return
+        from grader.instructor.course.entries import course_entry
+
         try:
             self._publisher.write(course_entry(self._course, student))
         except Exception as error:
@@ -52,17 +61,21 @@ class Along:
 
     def finish(self) -> tuple[Published, Feedback]:
         """Publish the rest, and write all pages. Raises `CourseError`, also for what went wrong before."""
+        from grader.instructor.course.feedback import renewed, write_pages
+        from grader.instructor.course.publish import publish_rest
+
         if self._publisher is None and self._problem is None:  # nothing was to be examined
             self.begin()
         if self._publisher is not None:
             try:
                 published = publish_rest(self._course, self._publisher)
+                graded = renewed(self._course, self._publisher.config, self._publisher.gradebook)
                 self.__exit__(None, None, None)
             except Exception as error:
                 self._fail(error)
         if self._problem is not None:
             raise self._problem
-        return published, course_feedback(self._course)
+        return published, write_pages(self._course, graded)
 
     def _fail(self, error: Exception) -> None:
         try:

@@ -3,7 +3,7 @@
 * nbconvert parses the finished page once more, to give images without one a text, and to let the keyboard reach the
   cells of a template that feedback does not use. All images of our pages have a text already (`safe.outputs`,
   `results`).
-* It compiles its templates for each exporter, and colours the same locked cell anew for each student.
+* It compiles its templates for each exporter, and makes HTML of the same locked cell anew for each student.
 * nbgrader opens the gradebook for each student, and asks it for each cell.
 """
 
@@ -18,10 +18,10 @@ from nbconvert.exporters import HTMLExporter, html
 from nbconvert.filters import Highlight2HTML
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Gradebook
+from nbgrader.api import BaseCell, Grade, Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.preprocessors import GetGrades
-from sqlalchemy.orm import with_polymorphic
+from sqlalchemy.orm import undefer, with_polymorphic
 
 
 class _Unparsed:
@@ -60,11 +60,16 @@ class PageExporter(HTMLExporter):
     """Pages as `HTMLExporter` makes them."""
 
     _compiled: ClassVar = _Compiled()
+    _released: ClassVar[dict[str, str]] = {}  # cells that are the same on every page, as HTML
 
     def _create_environment(self) -> jinja2.Environment:
         environment = super()._create_environment()
         environment.bytecode_cache = self._compiled
         return environment
+
+    @jinja2.pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        return self._released.get(source) or super().markdown2html(context, source)
 
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
@@ -100,7 +105,8 @@ class Grades(GetGrades):
         notebook = gradebook.find_submission_notebook(
             about["notebook"], about["assignment"], about["student"]
         )
-        grades = {grade.name: grade for grade in notebook.grades}
+        of_this = gradebook.db.query(Grade).filter(Grade.notebook_id == notebook.id)
+        grades = {grade.name: grade for grade in of_this.options(undefer(Grade.max_score))}
         comments = {comment.name: comment for comment in notebook.comments}
         for cell in nb.cells:
             ours = cell.metadata.get("nbgrader", {})
@@ -120,8 +126,19 @@ class Grades(GetGrades):
         return nb, resources
 
 
+class _EmptyPage(PageExporter):
+    """Remembers what the cells of the released notebook are as HTML."""
+
+    @jinja2.pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        return self._released.setdefault(source, super().markdown2html(context, source))
+
+
 def empty_page(driven: Any, path: Path) -> str:
-    """The page of the released notebook as one that got no points; `driven` is nbgrader's API."""
+    """The page of the released notebook as one that got no points; `driven` is nbgrader's API.
+
+    What is done for it is not done again for the pages of students.
+    """
     converter = GenerateFeedback(coursedir=driven.coursedir, parent=driven)
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
@@ -131,6 +148,6 @@ def empty_page(driven: Any, path: Path) -> str:
         "nbgrader": {"score": 0.0, "max_score": 1.0, "late_penalty": 0.0, "notebook": path.stem},
         "metadata": {"name": path.stem},
     }
-    exporter = PageExporter(parent=converter, config=converter.config)
+    exporter = _EmptyPage(parent=converter, config=converter.config)
     exporter.register_preprocessor(CSSHTMLHeaderPreprocessor, enabled=True)
     return exporter.from_notebook_node(notebook, resources)[0]

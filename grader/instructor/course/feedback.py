@@ -49,30 +49,49 @@ class Feedback:
     published: Published | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """What the gradebook says before pages are made: who has a row, and how many answers wait for a person."""
+
+    rows: frozenset[str]
+    to_grade: int
+
+
+def renewed(course: Course, config: Any, gradebook: Any) -> Graded:
+    """The gradebook with its late penalties computed anew, since points by hand change what a share is."""
+    with quiet():
+        renew_late_penalties(gradebook, late_penalty(course, config))
+        rows = frozenset(one.student.id for one in gradebook.assignment_submissions(ASSIGNMENT))
+        return Graded(rows, waiting(gradebook))
+
+
 def course_feedback(course: Course) -> Feedback:
     """The pages of everybody in the course's `autograded/`. Raises `CourseError`."""
-    students = course.published()
-    if not students:
+    if not course.published():
         raise CourseError(
             f"Nothing is published in {course.root} yet, so there is no feedback to write. Run: grade course publish"
             f" {course.root}"
         )
     config = load_config(course)
+    course_id = str(config.CourseDirectory.get("course_id", ""))
+    with open_gradebook(database_url(course, config), course_id) as gradebook:
+        graded = renewed(course, config, gradebook)
+    return write_pages(course, graded)
+
+
+def write_pages(course: Course, graded: Graded) -> Feedback:
+    """The pages of everybody in the course's `autograded/`; the gradebook is closed. Raises `CourseError`."""
+    published = course.published()
+    without_row = tuple(student for student in published if student not in graded.rows)
+    students = [student for student in published if student in graded.rows]
     with quiet():
-        course_id = str(config.CourseDirectory.get("course_id", ""))
-        with open_gradebook(database_url(course, config), course_id) as gradebook:
-            renew_late_penalties(gradebook, late_penalty(course, config))
-            to_grade = waiting(gradebook)
-            rows = {one.student.id for one in gradebook.assignment_submissions(ASSIGNMENT)}
-        without_row = tuple(student for student in students if student not in rows)
-        students = [student for student in students if student in rows]
         _generate(course, students, without_row)
     pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
     if missing := [student for student, page in pages.items() if not page.is_file()]:
         raise CourseError(
             f"nbgrader wrote no feedback for {', '.join(missing[:5])}: run nbgrader generate_feedback"
         )
-    return Feedback(pages, to_grade, without_row)
+    return Feedback(pages, graded.to_grade, without_row)
 
 
 def _pages_api(course: Course) -> Any:

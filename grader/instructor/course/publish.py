@@ -111,7 +111,7 @@ class Publisher:
 
     def __init__(self, course: Course, config: Any, roster: Roster | None = None):
         self._course = course
-        self._config = config
+        self.config = config
         self._roster = roster
         self._open = contextlib.ExitStack()
         self._written = 0
@@ -121,13 +121,13 @@ class Publisher:
 
     def __enter__(self) -> "Publisher":
         self._released = read_released(self._course)
-        course_id = str(self._config.CourseDirectory.get("course_id", ""))
+        course_id = str(self.config.CourseDirectory.get("course_id", ""))
         with contextlib.ExitStack() as stack:
-            url = database_url(self._course, self._config)
-            self._gradebook = stack.enter_context(open_gradebook(url, course_id))
-            require_assignment(self._gradebook)
-            self._late = late_penalty(self._course, self._config)
-            _write_names(self._gradebook, self._roster)
+            url = database_url(self._course, self.config)
+            self.gradebook = stack.enter_context(open_gradebook(url, course_id))
+            require_assignment(self.gradebook)
+            self._late = late_penalty(self._course, self.config)
+            _write_names(self.gradebook, self._roster)
             self._open = stack.pop_all()
         return self
 
@@ -143,7 +143,7 @@ class Publisher:
         graded = grade_entry(self._released, entry)
         scores = scores_of(entry, graded, published_answers(self._course, entry.student))
         try:
-            save_scores(self._gradebook, scores, self._late)
+            save_scores(self.gradebook, scores, self._late)
             write_autograded(self._course, entry, graded)
             keep_answers(self._course, entry.student, graded.answers)
         except OSError as error:
@@ -165,7 +165,7 @@ class Publisher:
             not_known = tuple(sorted(self._late.named - self.met - people))
         return Published(
             self._written,
-            waiting(self._gradebook),
+            waiting(self.gradebook),
             tuple(sorted(self._without_verdict)),
             tuple(sorted(self._refused, key=lambda one: one.student)),
             time_unknown=unknown,

@@ -71,6 +71,7 @@ _MINUTE = 60.0  # seconds
 
 OnProgress = Callable[[int, int, str], None]
 OpenPool = Callable[[Terms, int], Pool]
+Meanwhile = Callable[[Callable[[], bool]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def command(
     scheduler: str | None = None,
     isolation: Isolation | None = None,
     look_first: Callable[[], None] = lambda: None,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Meanwhile = lambda ready: None,
     on_record: Callable[[str], None] = lambda student: None,
 ) -> int:
     """`grade all`: grade with a progress bar, print the summary; the exit status.
@@ -240,7 +241,7 @@ def grade_all(
     open_pool: OpenPool | None = None,
     isolation: Isolation | None = None,
     look_first: Callable[[], None] = lambda: None,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Meanwhile = lambda ready: None,
     on_record: Callable[[str], None] = lambda student: None,
 ) -> Batch:
     """Examine what no record answers yet, write records and `grades.csv` to `out`.
@@ -250,8 +251,9 @@ def grade_all(
     called with the number done, the number to do and the student just done ("" where only time has passed).
     examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
     submissions, what examines them; without it `jobs` processes of this machine do. look_first: called before
-    anything is written, to refuse. meanwhile: called once while what examines gets ready. on_record: called with each
-    student whose record was written. Raises `SubmissionError` where nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
+    anything is written, to refuse. meanwhile: called once while what examines gets ready, with a function that says
+    whether it is. on_record: called with each student whose record was written. Raises `SubmissionError` where
+    nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
     isolation = isolation or Isolation()
@@ -327,7 +329,7 @@ class _Run:
         terms: Terms,
         on_progress: OnProgress,
         open_pool: OpenPool,
-        meanwhile: Callable[[], None],
+        meanwhile: Meanwhile,
         on_record: Callable[[str], None],
     ) -> Batch:
         todo = [one for one in self._found.handed if self._is_to_do(one)]
@@ -335,7 +337,7 @@ class _Run:
             done = 0
             on_progress(done, len(todo), "")
             with open_pool(terms, len(todo)) as pool:
-                meanwhile()
+                meanwhile(pool.ready)
                 for result in pool.each(map(self._work, todo)):
                     if result is not None:
                         done += 1

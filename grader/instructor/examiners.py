@@ -24,7 +24,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,6 +116,10 @@ class Host:
         with self._lock:
             self._asked = terms, submissions
             self._set_off()
+
+    def ready(self) -> bool:
+        """Would `fork` answer at once?"""
+        return self._ready or self._control is None or bool(wait([self._control], 0))
 
     def fork(self) -> Connection:
         """A fresh examiner. Raises `KitError`, with what is missing, where none can be had."""

@@ -34,6 +34,9 @@ class Pool(Protocol):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
 
+    def ready(self) -> bool:
+        """Can an examination begin at once? `each` waits until one can."""
+
     def each(self, work: Iterable[Work]) -> Iterator[Result | None]:
         """Each piece of work with its report as JSON, in the order in which they are done.
 
@@ -100,6 +103,10 @@ class LocalPool:
         self._end_all(at_once)
         if self._host is not None:
             self._host.close(at_once)
+
+    def ready(self) -> bool:
+        """See `Pool`."""
+        return self._host is None or self._host.ready()
 
     def each(self, work: Iterable[Work]) -> Iterator[Result | None]:
         """See `Pool`. Raises `SubmissionError` where nothing can be examined."""

@@ -33,6 +33,10 @@ class ClusterPool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._cluster.__exit__()
 
+    def ready(self) -> bool:
+        """See `Pool`."""
+        return True
+
     def each(self, work: Iterable[Work]) -> Iterator[Result | None]:
         """See `Pool`."""
         try:

@@ -8,6 +8,7 @@ that the processors have something to do all the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ from grader.instructor.course.layout import Course
 if TYPE_CHECKING:  # these import long, and the examiners' program is to start first
     from grader.instructor.course.feedback import Feedback
     from grader.instructor.course.publish import Published, Publisher
+
+
+_ANSWERS = 10  # more than the notebook has in Markdown
 
 
 class Along:
@@ -36,17 +40,22 @@ class Along:
             publisher, self._publisher = self._publisher, None
             publisher.__exit__(kind, error, trace)
 
-    def begin(self) -> None:
-        """Open the gradebook, and do once what the first page would."""
+    def begin(self, ready: Callable[[], bool]) -> None:
+        """Open the gradebook, and do once what the first page would; then make HTML of answers until it is `ready`."""
         from grader.instructor.course.feedback import warm_up
         from grader.instructor.course.publish import course_publisher
+        from grader.instructor.course.safe import KEPT
 
         try:
             self._publisher = course_publisher(self._course).__enter__()
         except Exception as error:
             self._problem = error
-        else:
-            warm_up(self._course)
+            return
+        warm_up(self._course)
+        for student in self._course.students()[: KEPT // _ANSWERS]:
+            if ready():
+                return
+            self._publisher.look_ahead(student)
 
     def record(self, student: str) -> None:
         """Publish the student, whose record is written now."""
@@ -65,7 +74,7 @@ class Along:
         from grader.instructor.course.publish import publish_rest
 
         if self._publisher is None and self._problem is None:  # nothing was to be examined
-            self.begin()
+            self.begin(lambda: True)
         if self._publisher is not None:
             try:
                 published = publish_rest(self._course, self._publisher)

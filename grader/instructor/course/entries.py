@@ -54,7 +54,7 @@ def course_entry(course: Course, student: str) -> Entry | Refused:
         return Refused(student, f"its record speaks of other files than those in {folder}: {again}")
     if missing := [task.name for task in TASKS if task.name not in {found.task for found in report.tasks}]:
         return Refused(student, f"its record has no result of {', '.join(missing[:3])}: {again}")
-    notebook, problems = _notebook(folder)
+    notebook, problems = read_notebook(folder)
     return Entry(
         student,
         report,
@@ -65,7 +65,8 @@ def course_entry(course: Course, student: str) -> Entry | Refused:
     )
 
 
-def _notebook(folder: Path) -> tuple[bytes | None, tuple[str, ...]]:
+def read_notebook(folder: Path) -> tuple[bytes | None, tuple[str, ...]]:
+    """The notebook of a submission's folder, None for none, and what is to be said of it."""
     path = folder / f"{NOTEBOOK}.ipynb"
     try:
         if path.is_symlink():

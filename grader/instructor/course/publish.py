@@ -26,6 +26,7 @@ from grader.instructor.course.entries import (
     course_entry,
     keep_answers,
     published_answers,
+    read_notebook,
 )
 from grader.instructor.course.gradebook import (
     PolicyPenalty,
@@ -38,6 +39,7 @@ from grader.instructor.course.gradebook import (
 from grader.instructor.course.layout import ASSIGNMENT, COLLECTED, HANDED_IN, NOTEBOOK, Course
 from grader.instructor.course.results import score_of
 from grader.instructor.roster import Roster, read_roster
+from grader.report import Report
 from grader.terminal import clean
 
 _LOOK_ALIKE = str.maketrans("<>\"&'", "‹›”+’")
@@ -154,6 +156,13 @@ class Publisher:
         self._written += 1
         if any(score is None for score in scores.auto.values()):
             self._without_verdict.append(entry.student)
+
+    def look_ahead(self, student: str) -> None:
+        """Make HTML of the student's answers, for when they are written. Nothing is written, and nothing is told."""
+        with contextlib.suppress(Exception):
+            notebook, _ = read_notebook(self._course.submitted(student))
+            if notebook is not None:
+                graded_notebook(self._released, read_cells(notebook), Report(student, "", "", ()))
 
     def done(self) -> Published:
         """What was written, after the last entry."""

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -26,6 +27,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from grader.terminal import clean
 
+KEPT = 128  # answers whose HTML is kept, so that it can be made ahead of its use
 MAX_TEXT = 60_000  # characters of an answer, a cell's source or an output
 MAX_IMAGE_BYTES = 3_000_000
 MAX_IMAGE_SIDE = 5_000  # pixels: a PNG of some kilobytes can unpack to gigabytes
@@ -94,7 +96,15 @@ def markdown_html(source: str, attachments: object = None) -> str:
 
     attachments: of the notebook's cell, `{name: {mime type: base64}}`; only PNG and JPEG images are shown.
     """
-    source = text(source)
+    return _kept(text(source)) if not attachments else _markdown_html(text(source), attachments)
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(source: str) -> str:
+    return _markdown_html(source, None)
+
+
+def _markdown_html(source: str, attachments: object) -> str:
     try:
         rendered = _PARSER.render(source, {"attachments": attachments})
     except (RecursionError, ValueError, IndexError):  # nested beyond what the parser takes

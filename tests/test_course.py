@@ -27,7 +27,7 @@ from course_kit import ANSWERS, FULL, MODEL, as_bytes, cell_of, hand_in, noteboo
 from grader.assignment import TOTAL_POINTS
 from grader.instructor.course import CourseError
 from grader.instructor.course.driver import load_config, succeed
-from grader.instructor.course.feedback import course_feedback
+from grader.instructor.course.feedback import _FEW, course_feedback
 from grader.instructor.course.gradebook import open_gradebook
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import Course
@@ -590,16 +590,17 @@ def test_who_is_no_longer_in_the_gradebook_has_no_page_and_stops_nobody(course: 
 
 
 def test_feedback_of_many_is_written_by_several_processes(course: Course) -> None:
-    for number in range(13):
+    many = range(_FEW + 2)
+    for number in many:
         hand_in(course, f"s{number:02}")
         record(course, f"s{number:02}", result("relu", 1 if number % 2 else 0.5))
     publish_course(course)
     pages = course_feedback(course).pages
-    assert len(pages) == 13
+    assert len(pages) == len(many)
     scores = {
         s: re.search(r"Score: ([\d.]+) / 100", p.read_text(encoding="utf-8"))[1] for s, p in pages.items()
     }  # type: ignore[index]
-    assert scores == {f"s{number:02}": "54.0" if number % 2 else "54.5" for number in range(13)}
+    assert scores == {f"s{number:02}": "54.0" if number % 2 else "54.5" for number in many}
 
 
 def test_feedback_is_zipped_for_handing_out(

@@ -36,7 +36,7 @@ from grader.instructor.records import read_record
 from grader.submission import SubmissionError
 
 _MAX_JOBS = 2  # each takes some 150 MB
-_FEW = 4  # students, for whom it is not worth a process
+_FEW = 16  # students, for whom a second process costs what it saves
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,11 +134,17 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 
 def _formula(latex: str, options: Mapping[str, Any]) -> str:
     if len(latex) <= _MAX_FORMULA:
-        try:
-            return convert(latex, display="block" if options.get("display_mode") else "inline")
-        except Exception:  # the library raises whatever it trips over
-            pass
+        return _mathml(latex, "block" if options.get("display_mode") else "inline")
     return f"<code>{escapeHtml(latex)}</code>"
+
+
+@lru_cache(maxsize=1024)
+def _mathml(latex: str, display: str) -> str:
+    """The formula as MathML, or as code where it is none; a class writes the same ones again and again."""
+    try:
+        return convert(latex, display=display)
+    except Exception:  # the library raises whatever it trips over
+        return f"<code>{escapeHtml(latex)}</code>"
 
 
 def _environment(

@@ -444,7 +444,7 @@ def measure_course(scratch: Path) -> list[Section]:
             "nbgrader": nbgrader,
             "three": lambda: ours("all", "publish", "feedback"),
         },
-        rounds=5,
+        rounds=9,
     )
     ratio = beside["nbgrader"].over(beside["ours"])
 

@@ -91,7 +91,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "the worker": ("grader/worker/probes.py", '"""', '"""', ALL),
     "limits": ("grader/limits.py", "call: float = 10.0", "call: float = 11.0", ALL),
     "what the class's table looks like": ("grader/instructor/outputs.py", "_NOTES = 10", "_NOTES = 11", set()),
-    "feedback": ("grader/instructor/course/feedback.py", "_FEW = 4 ", "_FEW = 5 ", set()),
+    "feedback": ("grader/instructor/course/feedback.py", "_FEW = 16 ", "_FEW = 5 ", set()),
     "the command line": ("grader/cli.py", "Check and grade", "Grade and check", set()),
 }  # fmt: skip
 

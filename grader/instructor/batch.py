@@ -100,6 +100,7 @@ def command(
     force: bool = False,
     scheduler: str | None = None,
     isolation: Isolation | None = None,
+    host: Host | None = None,
     look_first: Callable[[], None] = lambda: None,
     meanwhile: Meanwhile = lambda ready: None,
     on_record: Callable[[str], None] = lambda student: None,
@@ -107,7 +108,7 @@ def command(
     """`grade all`: grade with a progress bar, print the summary; the exit status.
 
     scheduler: the address of a Dask scheduler, whose workers examine in the place of this machine's processes.
-    look_first, meanwhile, on_record: see `grade_all`.
+    host, look_first, meanwhile, on_record: see `grade_all`.
 
     0 where every submission has a verdict, 1 where one has none, 130 after Ctrl-C. Raises
     `SubmissionError` where nothing can be graded at all.
@@ -154,6 +155,7 @@ def command(
                 on_progress=show,
                 open_pool=on_cluster if scheduler else None,
                 isolation=isolation,
+                host=host,
                 look_first=look_first,
                 meanwhile=meanwhile,
                 on_record=on_record,
@@ -240,6 +242,7 @@ def grade_all(
     on_progress: OnProgress = lambda done, total, student: None,
     open_pool: OpenPool | None = None,
     isolation: Isolation | None = None,
+    host: Host | None = None,
     look_first: Callable[[], None] = lambda: None,
     meanwhile: Meanwhile = lambda ready: None,
     on_record: Callable[[str], None] = lambda student: None,
@@ -250,19 +253,21 @@ def grade_all(
     (None: all). roster_file: who is in the class; kept in `out`. force: also what a record answers. on_progress is
     called with the number done, the number to do and the student just done ("" where only time has passed).
     examine: in the place of `grader.examine.examine`, for tests. open_pool: makes, from the terms and the number of
-    submissions, what examines them; without it `jobs` processes of this machine do. look_first: called before
-    anything is written, to refuse. meanwhile: called once while what examines gets ready, with a function that says
-    whether it is. on_record: called with each student whose record was written. Raises `SubmissionError` where
-    nothing can be graded at all; a KeyboardInterrupt leaves the finished records behind.
+    submissions, what examines them; without it `jobs` processes of this machine do, forked from `host`, which may
+    be on its way already. look_first: called before anything is written, to refuse. meanwhile: called once while what
+    examines gets ready, with a function that says whether it is. on_record: called with each student whose record
+    was written. Raises `SubmissionError` where nothing can be graded at all; a KeyboardInterrupt leaves the finished
+    records behind.
     """
     asked = tuple(task.name for task in TASKS if tasks is None or task.name in tasks)
     isolation = isolation or Isolation()
     check_source(folder)
     try:
         with contextlib.ExitStack() as stack:
-            host = None
             if HOSTED and open_pool is None and examine is None:
-                host = stack.enter_context(Host(isolation))
+                host = stack.enter_context(host or Host(isolation))
+            else:
+                host = None
             roster = choose_roster(folder, out, roster_file)
             if folder.is_dir():  # before anything is written
                 found = find_class(folder, roster, scratch_of(out), out)

@@ -114,7 +114,7 @@ def grade_all(
             fail("--task takes tasks (conv2d), not single checks.")
     require_isolation = require_isolation.upper()
     with messages():
-        from grader.instructor.batch import command
+        from grader.instructor.examiners import HOSTED, Host
         from grader.isolation import LEVELS, Isolation
 
         if require_isolation not in LEVELS:
@@ -122,20 +122,27 @@ def grade_all(
 
         course = find_course(submissions)
         out = out or (course.results if course else Path("results"))
-        grade = partial(
-            command,
-            submissions,
-            out,
-            jobs=jobs,
-            tasks=tasks,
-            students=student or None,
-            roster_file=roster,
-            force=force,
-            scheduler=scheduler,
-            isolation=Isolation(require="D" if unsafe else require_isolation, box=box),
-            look_first=refuse_slips,
-        )
-        status = grade_with_feedback(submissions, out, grade) if with_feedback else grade()
+        isolation = Isolation(require="D" if unsafe else require_isolation, box=box)
+        with Host(isolation) as host:
+            if HOSTED and scheduler is None and submissions.exists() and not (out / "records").exists():
+                host.start()  # a first run: it gets ready while all else is imported here
+            from grader.instructor.batch import command
+
+            grade = partial(
+                command,
+                submissions,
+                out,
+                jobs=jobs,
+                tasks=tasks,
+                students=student or None,
+                roster_file=roster,
+                force=force,
+                scheduler=scheduler,
+                isolation=isolation,
+                host=host,
+                look_first=refuse_slips,
+            )
+            status = grade_with_feedback(submissions, out, grade) if with_feedback else grade()
     raise typer.Exit(status)
 
 

@@ -91,10 +91,12 @@ class Host:
         self.close(at_once=kind is not None)
 
     def start(self, own_parent: bool = False) -> None:
-        """Start the program and return at once: it takes a second to be ready.
+        """Start the program, if it is not on its way, and return at once: it takes a second to be ready.
 
         own_parent: it will start the untrusted parent itself, if it needs one, in the place of forking it.
         """
+        if self._control is not None:
+            return
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         level = _WITHOUT if own_parent or self._isolation.box else level_here(self._isolation)
         with theirs:
@@ -151,8 +153,7 @@ class Host:
         """Start the program, and tell it what is asked for, where that was not done."""
         assert self._asked is not None
         terms, submissions = self._asked
-        if self._control is None:
-            self.start(own_parent=terms.examine is not None)
+        self.start(own_parent=terms.examine is not None)
         if self._told:
             return
         assert self._control is not None

@@ -36,8 +36,12 @@ def _fork_untrusted_parent(control: socket.socket, level: str) -> tuple[socket.s
     # as `grader.worker.collector` does, of which nothing is imported yet
     gc.disable()
     sys.modules["cuda"] = None  # type: ignore[assignment]  # NVIDIA's bindings, which torch does without
+    # Python's `inspect`, which torch asks often, would look up each folder of each module's path
+    realpath = os.path.realpath
+    os.path.realpath = lambda path, **options: os.path.abspath(path)  # type: ignore[assignment]
     import torch  # noqa: F401
 
+    os.path.realpath = realpath
     del sys.modules["cuda"]
     gc.freeze()
     gc.enable()

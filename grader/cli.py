@@ -44,7 +44,9 @@ def program() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):  # a message, which Python prints
+            raise
+        status = end.code or 0
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
         sys.exit(status)  # something still works
     try:

@@ -575,6 +575,19 @@ def test_pages_are_nbgraders_own_though_they_are_made_otherwise(course: Course) 
     assert all('alt="' in image for image in images)
 
 
+def test_pages_made_again_have_what_graders_gave_since(course: Course) -> None:
+    hand_in(course, "anna", MODEL)
+    record(course, "anna")
+    publish_course(course)
+    course_feedback(course)
+    assert "Score: 55.0 / 100.0" in page(course, "anna")
+    give(course, "anna", "a1", 2.0)
+    comment(course, "anna", "a1", "Well said since.")
+    course_feedback(course)
+    assert "Score: 57.0 / 100.0" in page(course, "anna")
+    assert "Well said since." in page(course, "anna")
+
+
 def test_feedback_before_publishing_is_a_message(course: Course) -> None:
     with pytest.raises(CourseError, match="Nothing is published"):
         course_feedback(course)

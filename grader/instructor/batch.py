@@ -272,8 +272,6 @@ def grade_all(
             if folder.is_dir():  # before anything is written
                 found = find_class(folder, roster, scratch_of(out), out)
                 _chosen(found, students)
-                if host is not None and _somebody_is_new(found, out):
-                    host.start()  # it gets ready while we look at what is to be done
             look_first()
             stack.enter_context(_locked(out))
             stack.callback(remove_scratch, out)
@@ -295,11 +293,6 @@ def grade_all(
             f"Grading stopped: {error.strerror or error} ({error.filename or out})."
             " What is finished is kept; the same command goes on from there."
         ) from error
-
-
-def _somebody_is_new(found: Class, out: Path) -> bool:
-    """Is there a submission that has no record yet?"""
-    return any(not record_path(out / "records", one.student).is_file() for one in found.handed)
 
 
 def _tidy_up(out: Path) -> None:

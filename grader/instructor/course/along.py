@@ -78,13 +78,13 @@ class Along:
         if self._publisher is not None:
             try:
                 published = publish_rest(self._course, self._publisher)
-                graded = renewed(self._course, self._publisher.config, self._publisher.gradebook)
+                standing = renewed(self._course, self._publisher.config, self._publisher.gradebook)
                 self.__exit__(None, None, None)
             except Exception as error:
                 self._fail(error)
         if self._problem is not None:
             raise self._problem
-        return published, write_pages(self._course, graded)
+        return published, write_pages(self._course, standing)
 
     def _fail(self, error: Exception) -> None:
         try:

@@ -18,7 +18,7 @@ from nbconvert.exporters import HTMLExporter, html
 from nbconvert.filters import Highlight2HTML
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Grade, Gradebook
+from nbgrader.api import BaseCell, Grade, Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback
 from nbgrader.preprocessors import GetGrades
 from sqlalchemy.orm import undefer, with_polymorphic
@@ -90,10 +90,9 @@ class PageExporter(HTMLExporter):
 
 
 @lru_cache(maxsize=1)
-def _gradebook(url: str) -> tuple[Any, list[Any]]:
-    """The gradebook, opened once in a process, to be read; and its cells, which are not asked for again while held."""
-    gradebook = Gradebook(url)
-    return gradebook, gradebook.db.query(with_polymorphic(BaseCell, "*")).all()
+def _gradebook(url: str) -> Any:
+    """The gradebook, made once in a process, so that its statements are compiled once; to be closed after each use."""
+    return Gradebook(url)
 
 
 class Grades(GetGrades):
@@ -101,15 +100,24 @@ class Grades(GetGrades):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         about = resources["nbgrader"]
-        gradebook, _ = _gradebook(about["db_url"])
+        with _gradebook(about["db_url"]) as gradebook:
+            self._take_over(nb, about, gradebook)
+        return nb, resources
+
+    def _take_over(self, nb: NotebookNode, about: dict[str, Any], gradebook: Any) -> None:
+        cells = gradebook.db.query(
+            with_polymorphic(BaseCell, "*")
+        ).all()  # held, so that none is asked for alone
         notebook = gradebook.find_submission_notebook(
             about["notebook"], about["assignment"], about["student"]
         )
         of_this = gradebook.db.query(Grade).filter(Grade.notebook_id == notebook.id)
         grades = {grade.name: grade for grade in of_this.options(undefer(Grade.max_score))}
         comments = {comment.name: comment for comment in notebook.comments}
-        for cell in nb.cells:
-            ours = cell.metadata.get("nbgrader", {})
+        missing = {ours["grade_id"] for ours in _ours(nb)} - {cell.name for cell in cells}
+        if missing:
+            raise MissingEntry(f"The gradebook has no cell {sorted(missing)[0]}")
+        for ours in _ours(nb):
             if ours.get("solution") or ours.get("task"):
                 ours["comment"] = comments[ours["grade_id"]].comment
             if ours.get("grade") or ours.get("task"):
@@ -123,7 +131,12 @@ class Grades(GetGrades):
             "max_score": notebook.max_score,
             "late_penalty": penalty,
         }
-        return nb, resources
+
+
+def _ours(nb: NotebookNode) -> list[dict[str, Any]]:
+    """nbgrader's metadata of the cells that the gradebook knows."""
+    found = [cell.metadata.get("nbgrader", {}) for cell in nb.cells]
+    return [ours for ours in found if ours.get("solution") or ours.get("grade") or ours.get("task")]
 
 
 class _EmptyPage(PageExporter):

@@ -28,10 +28,10 @@ from grader.instructor.course import CourseError
 from grader.instructor.course.collect import choose_notebook
 from grader.instructor.course.driver import api, load_config, quiet, succeed
 from grader.instructor.course.entries import Entry, Refused
-from grader.instructor.course.gradebook import late_penalty, open_gradebook, renew_late_penalties
+from grader.instructor.course.gradebook import late_penalty, renew_late_penalties
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
-from grader.instructor.course.publish import Published, Publisher, database_url, waiting
+from grader.instructor.course.publish import Published, Publisher, course_gradebook, waiting
 from grader.instructor.records import read_record
 from grader.submission import SubmissionError
 
@@ -50,19 +50,19 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class InGradebook:
     """What the gradebook says before pages are made: who has a row, and how many answers wait for a person."""
 
     rows: frozenset[str]
     to_grade: int
 
 
-def renewed(course: Course, config: Any, gradebook: Any) -> Graded:
+def renewed(course: Course, config: Any, gradebook: Any) -> InGradebook:
     """The gradebook with its late penalties computed anew, since points by hand change what a share is."""
     with quiet():
         renew_late_penalties(gradebook, late_penalty(course, config))
         rows = frozenset(one.student.id for one in gradebook.assignment_submissions(ASSIGNMENT))
-        return Graded(rows, waiting(gradebook))
+        return InGradebook(rows, waiting(gradebook))
 
 
 def course_feedback(course: Course) -> Feedback:
@@ -73,17 +73,16 @@ def course_feedback(course: Course) -> Feedback:
             f" {course.root}"
         )
     config = load_config(course)
-    course_id = str(config.CourseDirectory.get("course_id", ""))
-    with open_gradebook(database_url(course, config), course_id) as gradebook:
-        graded = renewed(course, config, gradebook)
-    return write_pages(course, graded)
+    with course_gradebook(course, config) as gradebook:
+        standing = renewed(course, config, gradebook)
+    return write_pages(course, standing)
 
 
-def write_pages(course: Course, graded: Graded) -> Feedback:
+def write_pages(course: Course, standing: InGradebook) -> Feedback:
     """The pages of everybody in the course's `autograded/`; the gradebook is closed. Raises `CourseError`."""
     published = course.published()
-    without_row = tuple(student for student in published if student not in graded.rows)
-    students = [student for student in published if student in graded.rows]
+    without_row = tuple(student for student in published if student not in standing.rows)
+    students = [student for student in published if student in standing.rows]
     with quiet():
         _generate(course, students, without_row)
     pages = {student: course.feedback(student) / f"{NOTEBOOK}.html" for student in students}
@@ -91,7 +90,7 @@ def write_pages(course: Course, graded: Graded) -> Feedback:
         raise CourseError(
             f"nbgrader wrote no feedback for {', '.join(missing[:5])}: run nbgrader generate_feedback"
         )
-    return Feedback(pages, graded.to_grade, without_row)
+    return Feedback(pages, standing.to_grade, without_row)
 
 
 def _pages_api(course: Course) -> Any:

@@ -123,10 +123,8 @@ class Publisher:
 
     def __enter__(self) -> "Publisher":
         self._released = read_released(self._course)
-        course_id = str(self.config.CourseDirectory.get("course_id", ""))
         with contextlib.ExitStack() as stack:
-            url = database_url(self._course, self.config)
-            self.gradebook = stack.enter_context(open_gradebook(url, course_id))
+            self.gradebook = stack.enter_context(course_gradebook(self._course, self.config))
             require_assignment(self.gradebook)
             self._late = late_penalty(self._course, self.config)
             _write_names(self.gradebook, self._roster)
@@ -210,6 +208,11 @@ def publish_course(course: Course, on_progress: Callable[[str], None] = lambda s
     """`grade course publish`: everything in `submitted/`. Raises `CourseError`."""
     with course_publisher(course) as publisher:
         return publish_rest(course, publisher, on_progress)
+
+
+def course_gradebook(course: Course, config: Any) -> contextlib.AbstractContextManager[Any]:
+    """The course's gradebook, as `open_gradebook` opens it."""
+    return open_gradebook(database_url(course, config), str(config.CourseDirectory.get("course_id", "")))
 
 
 def database_url(course: Course, config: Any) -> str:

@@ -1,5 +1,5 @@
 """`python -m grader` is `grade`."""
 
-from grader.cli import program
+from grader.program import program
 
 program()

@@ -3,13 +3,10 @@
 Imports neither torch nor pytest before a command needs them: `grade --help` answers at once.
 """
 
-import atexit
 import importlib.util
 import os
-import sys
-import threading
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -33,33 +30,6 @@ def main() -> None:
         app(prog_name="grade")
     except BrokenPipeError:  # `grade check | head`
         os._exit(1)
-
-
-def program() -> NoReturn:
-    """The entry point: `main`, then the end of the process at once.
-
-    Python would take torch's modules and libraries apart first, 0.4 s for nothing.
-    """
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        if isinstance(end.code, str):  # a message, which Python prints
-            raise
-        status = end.code or 0
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
-        sys.exit(status)  # something still works
-    try:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        status = 1
-    except OSError as error:  # a full disk
-        status = 1
-        os.write(2, f"grade: not all of the output could be written: {error.strerror}\n".encode())
-    finally:
-        os._exit(status)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """The program that examiners are forked from: what the untrusted parent that it forks first can know, and endings."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import cluster_stand_in
 import pytest
 from conftest import ROOT, solution_files
 
-from grader.instructor import examiners
+from grader.instructor import early, examiners
+from grader.instructor.course.layout import CONFIG
 from grader.instructor.examiners import Host, Terms, Work
 from grader.instructor.pool import ENDED_TWICE, LocalPool
 from grader.isolation import Isolation
@@ -103,3 +105,69 @@ def test_a_program_that_cannot_start_is_a_message(monkeypatch: pytest.MonkeyPatc
         pytest.raises(SubmissionError, match=r"Nothing can be examined here: the program .* ended before"),
     ):
         list(pool.each(work))
+
+
+# -- begun on bare arguments -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begun"),
+    [
+        ("class", True),
+        ("class --jobs 2 --feedback", True),
+        ("--feedback --out other class", True),
+        ("course --require-isolation A", True),
+        ("class -o graded", False),  # records are there
+        ("class --out=graded", False),
+        ("graded-course", False),
+        ("nowhere", False),
+        ("", False),
+        ("class --help", False),
+        ("class -o", False),
+        ("class --scheduler tcp://127.0.0.1:1", False),
+        ("class --box=bubblewrap", False),
+    ],
+)
+def test_it_is_begun_for_a_first_run_here(
+    arguments: str, begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("class", "graded/records", "course", "graded-course/results/records"):
+        (tmp_path / folder).mkdir(parents=True)
+    for course in ("course", "graded-course"):
+        (tmp_path / course / CONFIG).touch()
+    monkeypatch.chdir(tmp_path)
+    early.begin(arguments.split())
+    with early.take_over(Isolation()) as host:
+        assert (host._process is not None) is begun
+        host.close(at_once=True)
+
+
+def test_a_run_in_a_box_does_not_take_over_what_has_none(tmp_path: Path) -> None:
+    early.begin([str(tmp_path), "--out", str(tmp_path / "out")])
+    boxed = early.take_over(Isolation(box="bubblewrap"))
+    begun = early.take_over(Isolation())
+    assert boxed._process is None
+    assert begun._process is not None
+    begun.close(at_once=True)
+
+
+_NOTED = """\
+import sys
+from grader import program
+from grader.instructor import early
+
+def begin(arguments, begin=early.begin):
+    begin(arguments)
+    print(early._begun[0]._process.pid, flush=True)
+
+early.begin = begin
+program.program()
+"""
+
+
+def test_what_was_begun_ends_with_a_command_that_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _NOTED, "all", str(tmp_path), "--jobs", "many"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert "--jobs" in done.stderr
+    assert not Path(f"/proc/{int(done.stdout)}").exists()

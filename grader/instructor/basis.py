@@ -36,6 +36,7 @@ _WITHOUT_PART = (
     "cli.py",
     "doctor.py",
     "__main__.py",
+    "program.py",
     "cell.py",
     "explain.py",
     "failures.py",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grader.instructor.course.commands import course_app, feedback, grade_with_feedback
-from grader.instructor.course.layout import find_course
+from grader.instructor.course.layout import results_of
 from grader.instructor.export.commands import export_app
 from grader.instructor.report.commands import report
 from grader.usage import complete_task, fail, messages, parse_tasks, refuse_slips
@@ -114,18 +114,15 @@ def grade_all(
             fail("--task takes tasks (conv2d), not single checks.")
     require_isolation = require_isolation.upper()
     with messages():
-        from grader.instructor.examiners import HOSTED, Host
+        from grader.instructor import early
         from grader.isolation import LEVELS, Isolation
 
         if require_isolation not in LEVELS:
             fail(f"--require-isolation takes a level, {', '.join(LEVELS)}.")
 
-        course = find_course(submissions)
-        out = out or (course.results if course else Path("results"))
+        out = results_of(submissions, out)
         isolation = Isolation(require="D" if unsafe else require_isolation, box=box)
-        with Host(isolation) as host:
-            if HOSTED and scheduler is None and submissions.exists() and not (out / "records").exists():
-                host.start()  # a first run: it gets ready while all else is imported here
+        with early.take_over(isolation) as host:
             from grader.instructor.batch import command
 
             grade = partial(

@@ -1,27 +1,31 @@
-"""What nbgrader's generate_feedback makes pages with: the same pages as with its own parts, in half of the time.
+"""What nbgrader's generate_feedback makes pages with: the same pages as with its own parts, sooner.
 
 * nbconvert parses the finished page once more, to give images without one a text, and to let the keyboard reach the
   cells of a template that feedback does not use. All images of our pages have a text already (`safe.outputs`,
   `results`).
-* It compiles its templates for each exporter, and makes HTML of the same locked cell anew for each student.
+* It compiles its templates for each command, and makes HTML of the same locked cell anew for each student.
+* It copies the notebook before and checks it after its preprocessors, which ours do not need.
 * nbgrader opens the gradebook for each student, and asks it for each cell.
 """
 
+import contextlib
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, ClassVar
 
 import jinja2
 import nbformat
-from jinja2.bccache import Bucket
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
 from nbconvert.exporters import HTMLExporter, html
 from nbconvert.filters import Highlight2HTML
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Grade, Gradebook, MissingEntry
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback
 from nbgrader.preprocessors import GetGrades
-from sqlalchemy.orm import undefer, with_polymorphic
+
+from grader.instructor.course.layout import cache_folder
 
 
 class _Unparsed:
@@ -37,18 +41,27 @@ class _Unparsed:
         return self._markup
 
 
-class _Compiled(jinja2.BytecodeCache):
-    """Templates that this process, or the one it was forked from, has compiled."""
+class _Compiled(FileSystemBytecodeCache):
+    """Compiled templates: for later commands in the user's cache folder, and for this process in memory."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], bytes] = {}
+        folder = cache_folder() / "templates"
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(str(folder))
+        self._kept: dict[tuple[str, str], CodeType | None] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        if (code := self._kept.get((bucket.key, bucket.checksum))) is not None:
-            bucket.bytecode_from_string(code)
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+        if bucket.code is None:
+            with contextlib.suppress(OSError):
+                super().load_bytecode(bucket)
+            self._kept[bucket.key, bucket.checksum] = bucket.code
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+        self._kept[bucket.key, bucket.checksum] = bucket.code
+        with contextlib.suppress(OSError):  # a folder that cannot be written to
+            super().dump_bytecode(bucket)
 
 
 @lru_cache(maxsize=256)
@@ -71,16 +84,27 @@ class PageExporter(HTMLExporter):
     def markdown2html(self, context: Any, source: str) -> str:
         return self._released.get(source) or super().markdown2html(context, source)
 
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self._usual: str | None = None
+        self.filters = {
+            "highlight_code": self._highlight
+        }  # once: each change makes all templates be loaded anew
+
+    def _highlight(self, source: str, language: str | None = None, metadata: Any = None) -> str:
+        return _coloured(source, language or self._usual)
+
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Without the copy: the notebook was read for this page alone."""
+        for preprocessor in self._preprocessors:
+            nb, resources = preprocessor(nb, resources)
+        return nb, resources
+
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[Any, dict[str, Any]]:  # the page, a string
         about = nb.metadata.get("language_info", {})
-        usual = about.get("pygments_lexer", about.get("name"))
-
-        def highlight(source: str, language: str | None = None, metadata: Any = None) -> str:
-            return _coloured(source, language or usual)
-
-        self.filters = {"highlight_code": highlight}
+        self._usual = about.get("pygments_lexer", about.get("name"))
         module: Any = html
         parser, module.BeautifulSoup = module.BeautifulSoup, _Unparsed
         try:
@@ -105,24 +129,29 @@ class Grades(GetGrades):
         return nb, resources
 
     def _take_over(self, nb: NotebookNode, about: dict[str, Any], gradebook: Any) -> None:
-        cells = gradebook.db.query(
-            with_polymorphic(BaseCell, "*")
-        ).all()  # held, so that none is asked for alone
+        database = gradebook.db
         notebook = gradebook.find_submission_notebook(
             about["notebook"], about["assignment"], about["student"]
         )
-        of_this = gradebook.db.query(Grade).filter(Grade.notebook_id == notebook.id)
-        grades = {grade.name: grade for grade in of_this.options(undefer(Grade.max_score))}
-        comments = {comment.name: comment for comment in notebook.comments}
-        missing = {ours["grade_id"] for ours in _ours(nb)} - {cell.name for cell in cells}
-        if missing:
-            raise MissingEntry(f"The gradebook has no cell {sorted(missing)[0]}")
-        for ours in _ours(nb):
-            if ours.get("solution") or ours.get("task"):
-                ours["comment"] = comments[ours["grade_id"]].comment
-            if ours.get("grade") or ours.get("task"):
-                ours["score"] = grades[ours["grade_id"]].score
-                ours["points"] = grades[ours["grade_id"]].max_score
+        # columns and no objects: a page asks only once
+        graded = database.query(BaseCell.name, Grade.score, Grade.max_score).filter(
+            Grade.cell_id == BaseCell.id, Grade.notebook_id == notebook.id
+        )
+        commented = database.query(BaseCell.name, Comment.comment).filter(
+            Comment.cell_id == BaseCell.id, Comment.notebook_id == notebook.id
+        )
+        grades = {name: (score, most) for name, score, most in graded}
+        comments = dict(commented.all())
+        for cell in nb.cells:
+            ours = cell.metadata.get("nbgrader", {})
+            name, is_task = ours.get("grade_id"), ours.get("task")
+            try:
+                if ours.get("solution") or is_task:
+                    ours["comment"] = comments[name]
+                if ours.get("grade") or is_task:
+                    ours["score"], ours["points"] = grades[name]
+            except KeyError:
+                raise MissingEntry(f"The gradebook has no cell {name}") from None
         penalty = notebook.late_submission_penalty or 0
         if penalty:
             self.log.warning("Late submission penalty: %s", penalty)
@@ -131,12 +160,6 @@ class Grades(GetGrades):
             "max_score": notebook.max_score,
             "late_penalty": penalty,
         }
-
-
-def _ours(nb: NotebookNode) -> list[dict[str, Any]]:
-    """nbgrader's metadata of the cells that the gradebook knows."""
-    found = [cell.metadata.get("nbgrader", {}) for cell in nb.cells]
-    return [ours for ours in found if ours.get("solution") or ours.get("grade") or ours.get("task")]
 
 
 class _EmptyPage(PageExporter):

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from grader.instructor.classes import noted_class
 from grader.instructor.collect import Handed, read, read_notebooks
 from grader.instructor.course import CourseError
@@ -30,7 +28,15 @@ from grader.instructor.course.driver import api, load_config, quiet, succeed
 from grader.instructor.course.entries import Entry, Refused
 from grader.instructor.course.gradebook import late_penalty, renew_late_penalties
 from grader.instructor.course.init import init_course
-from grader.instructor.course.layout import ASSIGNMENT, CLASS_FILE, CONFIG, NOTEBOOK, Course, safe_id
+from grader.instructor.course.layout import (
+    ASSIGNMENT,
+    CLASS_FILE,
+    CONFIG,
+    NOTEBOOK,
+    Course,
+    cache_folder,
+    safe_id,
+)
 from grader.instructor.course.publish import Published, Publisher, course_gradebook, waiting
 from grader.instructor.records import read_record
 from grader.submission import SubmissionError
@@ -101,7 +107,6 @@ def _pages_api(course: Course) -> Any:
         "grader.instructor.course.exporter.Grades",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
-    driven.config.PageExporter.optimistic_validation = True
     return driven
 
 
@@ -175,16 +180,11 @@ def plain_feedback(
     return Feedback(pages, published.to_grade, published=published)
 
 
-def cache_folder() -> Path:
-    """Where courses are kept that nobody asked for: the user's cache folder."""
-    return platformdirs.user_cache_path("lenet5-kit", appauthor=False) / "courses"
-
-
 def _own_course(results: Path, repository: Path) -> Course:
     """The course of a folder of results: made once, and anew where the notebook is another."""
     notebook = (repository / "solutions" / f"{NOTEBOOK}.ipynb").read_bytes()
     name = hashlib.sha256(str(results.resolve()).encode() + notebook).hexdigest()[:16]
-    course = Course(cache_folder() / name)
+    course = Course(cache_folder() / "courses" / name)
     if not (course.release() / f"{NOTEBOOK}.ipynb").is_file() or not course.gradebook.is_file():
         shutil.rmtree(course.root, ignore_errors=True)
         init_course(course.root, repository, course_id="lenet5")

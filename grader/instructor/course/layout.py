@@ -86,6 +86,14 @@ def find_course(folder: Path) -> Course | None:
     return Course(folder.resolve()) if (folder / CONFIG).is_file() else None
 
 
+def results_of(submissions: Path, out: Path | None) -> Path:
+    """Where the records of these submissions go: `out`, or else a course's own folder, or `results`."""
+    if out is not None:
+        return out
+    course = find_course(submissions)
+    return course.results if course is not None else Path("results")
+
+
 def course_in(folder: Path) -> Course:
     """The course in `folder`. Raises `CourseError` where it is none."""
     course = find_course(folder)
@@ -94,6 +102,13 @@ def course_in(folder: Path) -> Course:
             f"{folder} is no course: there is no {CONFIG}. Make one: grade course init {folder}"
         )
     return course
+
+
+def cache_folder() -> Path:
+    """Where things are kept that nobody asked for, and that can be made again: in the user's cache folder."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("lenet5-kit", appauthor=False)
 
 
 def safe_id(name: str) -> str:

@@ -31,7 +31,7 @@ from grader.instructor.course.feedback import _FEW, course_feedback
 from grader.instructor.course.gradebook import open_gradebook
 from grader.instructor.course.init import init_course
 from grader.instructor.course.layout import Course
-from grader.instructor.course.publish import Published, publish_course
+from grader.instructor.course.publish import Published, encode_notebook, publish_course
 from grader.instructor.records import read_record
 from grader.outcomes import Outcome
 from grader.report import Report
@@ -236,6 +236,15 @@ def test_the_graded_notebook_is_valid_and_read_only(course: Course) -> None:
     assert path.stat().st_mode & 0o222 == 0
     assert (path.parent / "layers.py").read_bytes() == solution_files()["layers.py"]
     publish_course(course)  # over read-only files
+
+
+def test_a_notebook_is_written_as_nbformat_writes_it() -> None:
+    import nbformat
+
+    notebook = nbformat.reads(MODEL.decode(), 4)
+    assert encode_notebook(notebook).decode() == nbformat.writes(notebook) + "\n"
+    notebook["cells"][0]["source"] = "half a \ud800 pair"
+    assert b"half a ? pair" in encode_notebook(notebook)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,40 @@ def test_neither_help_nor_check_nor_all_imports_nbgrader(tmp_path: Path) -> None
     assert run(code).returncode == 0
 
 
+_LATER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from grader.instructor.course.driver import need_nbgrader
+need_nbgrader()
+assert "requests" not in sys.modules and "soupsieve" not in sys.modules
+import bs4, nbgrader.auth.jupyterhub
+assert bs4.BeautifulSoup("<p class=a>found</p>", "html.parser").select("p.a")[0].text == "found"
+assert nbgrader.auth.jupyterhub.requests.get.__module__.startswith("requests")
+"""
+
+
+def test_what_nbgraders_import_leaves_out_is_there_when_it_is_used() -> None:
+    ran = run(_LATER, ROOT)
+    assert ran.returncode == 0, ran.stderr
+
+
+_OTHERWISE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from grader.instructor.course import driver
+driver._WHEN_USED = (sys.argv[2],)
+driver.need_nbgrader()
+import nbgrader.api, nbgrader.apps
+nbgrader.api.Gradebook, nbgrader.apps.NbGraderAPI
+"""
+
+
+@pytest.mark.parametrize("name", ["sqlalchemy", "jupyter_server"])  # `from it import a` and `import it.a`
+def test_nbgrader_is_imported_though_it_uses_at_once_what_is_imported_later(name: str) -> None:
+    ran = run(_OTHERWISE, ROOT, name)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_nbgrader_is_the_instructors_extra_alone() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert not [name for name in project["dependencies"] if name.startswith("nbgrader")]

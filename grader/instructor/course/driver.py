@@ -5,6 +5,7 @@ users and exchanges; its converters alone are lighter.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import logging
 import os
@@ -13,6 +14,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from grader.instructor.course import CourseError
@@ -35,23 +37,44 @@ def need_nbgrader() -> None:
     _import_lightly()
 
 
-def _import_lightly() -> None:
-    """Import nbgrader without a grammar of internationalised addresses that jsonschema would compile on the way.
+# grammars that jsonschema compiles where they are installed, for formats that the schema of notebooks does not have
+_LEFT_OUT = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
+_WHEN_USED = ("requests", "soupsieve")  # which nbgrader and bs4 import at once, and seldom use
 
-    That is a third of the whole import, and the schema of notebooks has no such addresses.
-    """
-    if "nbgrader" in sys.modules or "jsonschema" in sys.modules:
+
+class _WhenUsed(ModuleType):
+    """Stands for a module that is imported with its first use."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # which the import itself asks for
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _import_lightly() -> None:
+    """Import nbgrader without what it needs for nothing that we do: two fifths of the whole import."""
+    if "nbgrader" in sys.modules:
         return
-    before = sys.modules.get("rfc3987_syntax")
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # its import fails, which jsonschema foresees
+    instead: dict[str, Any] = {name: _WhenUsed(name) for name in _WHEN_USED if name not in sys.modules}
+    if "jsonschema" not in sys.modules:
+        instead |= {
+            name: None for name in _LEFT_OUT if name not in sys.modules
+        }  # their import fails: foreseen
+    sys.modules.update(instead)
     try:
-        with collector.paused():
-            import nbgrader
-            import nbgrader.apps.api  # noqa: F401
+        with (
+            collector.paused(),
+            contextlib.suppress(ImportError),
+        ):  # if it was for one of these, it works below
+            import nbgrader.apps.api
     finally:
-        del sys.modules["rfc3987_syntax"]
-        if before is not None:
-            sys.modules["rfc3987_syntax"] = before
+        for name, module in instead.items():
+            if name in sys.modules and sys.modules[name] is module:
+                del sys.modules[name]
+    import nbgrader
+    import nbgrader.apps.api  # noqa: F401
 
 
 def scripts_on_path() -> None:

@@ -91,12 +91,13 @@ def save_scores(
     from nbgrader.api import Comment, Grade, MissingEntry, Student, SubmittedNotebook
 
     database = gradebook.db
-    if database.get(Student, scores.student) is None:
-        gradebook.add_student(scores.student)
-    try:
-        submission = gradebook.find_submission(ASSIGNMENT, scores.student)
-    except MissingEntry:
-        submission = gradebook.add_submission(ASSIGNMENT, scores.student)
+    with _not_committed_yet(database):
+        if database.get(Student, scores.student) is None:
+            gradebook.add_student(scores.student)
+        try:
+            submission = gradebook.find_submission(ASSIGNMENT, scores.student)
+        except MissingEntry:
+            submission = gradebook.add_submission(ASSIGNMENT, scores.student)
     submission.timestamp = scores.timestamp
     (notebook,) = (found for found in submission.notebooks if found.notebook.name == NOTEBOOK)
     grades = database.query(Grade).filter(Grade.notebook_id == notebook.id).all()
@@ -113,6 +114,16 @@ def save_scores(
         found.late_submission_penalty = late_penalty.of(scores.student, found.score, submission)
     database.commit()
     database.expunge_all()  # of a class, one student is in memory
+
+
+@contextlib.contextmanager
+def _not_committed_yet(database: Any) -> Iterator[None]:
+    """Within it, methods of nbgrader's gradebook that commit what they add only flush it."""
+    database.commit = database.flush  # of this session alone: hides its method
+    try:
+        yield
+    finally:
+        del database.commit
 
 
 def _save_grade(grade: Any, name: str, scores: Scores) -> None:

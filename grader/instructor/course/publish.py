@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from grader.assignment import BY_NAME, TASKS
 from grader.instructor.course import CourseError
 from grader.instructor.course.answers import Graded, UnreadableNotebook, graded_notebook, read_cells
@@ -272,8 +274,11 @@ def write_autograded(course: Course, entry: Entry, graded: Graded) -> None:
 
 def encode_notebook(notebook: Mapping[str, Any]) -> bytes:
     """The notebook as nbformat writes it."""
-    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    try:
+        packed = msgspec.json.encode(notebook, order="sorted")
+    except UnicodeEncodeError:  # half of a surrogate pair is no character
+        packed = json.dumps(notebook, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
+    return msgspec.json.format(packed, indent=1) + b"\n"
 
 
 def _files(folder: Path | None) -> Iterator[Path]:

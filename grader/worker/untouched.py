@@ -27,6 +27,7 @@ from typing import Any
 
 from grader.worker.sources import SubmissionImporter
 from grader.worker.torch_setup import import_torch
+from grader.worker.versions import version_of
 
 if sys.platform != "win32":
     import resource
@@ -42,7 +43,6 @@ _TORCH = (
     torch.Generator, torch.utils.data,
 )  # fmt: skip
 _PYTHON = (builtins, math, random, itertools, functools, operator, os, time, np)
-_NAMES: list[tuple[Any, dict[str, Any]]] = []  # each watched module or class, and what its names stand for
 _FIXED = (
     types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.GenericAlias, types.UnionType, type,
     type(None), bool, int, float, str, bytes, torch.dtype,
@@ -58,7 +58,33 @@ def remember() -> None:
         if isinstance(value, type)
     ]
     watched = dict.fromkeys((*_TORCH, *_PYTHON, sys.modules["grader.worker.probes"], *classes))
-    _NAMES[:] = [(holder, dict(vars(holder))) for holder in watched]
+    _WATCHED[:] = map(_Watched, watched)
+
+
+class _Watched:
+    """A module or a class, and what its names stand for."""
+
+    def __init__(self, holder: Any):
+        self._names = vars(holder)
+        self._before = dict(self._names)
+        self._version = version_of(self._names)
+        self._seen = self._version.value if self._version is not None else 0
+
+    def holds(self) -> bool:
+        """Do all names stand for the same objects now?"""
+        if self._version is not None and self._version.value == self._seen:
+            return True
+        seen = self._version.value if self._version is not None else 0
+        # a module gets new names when something is imported; a class only when someone patches it
+        if not _same(self._names, self._before) or (
+            not isinstance(self._names, dict) and len(self._names) != len(self._before)
+        ):
+            return False
+        self._seen = seen
+        return True
+
+
+_WATCHED: list[_Watched] = []
 
 
 class Untouched:
@@ -94,10 +120,8 @@ class Untouched:
 
     def _ordinary(self) -> bool:
         return (
-            bool(_NAMES)
-            # a module gets new names when something is imported; a class only when someone patches it
-            and all(_same(vars(holder), names) for holder, names in _NAMES)
-            and all(len(vars(holder)) == len(names) for holder, names in _NAMES if isinstance(holder, type))
+            bool(_WATCHED)
+            and all(watched.holds() for watched in _WATCHED)
             and _ordinary_settings()
             and threading.active_count() == 1
             and _no_children()

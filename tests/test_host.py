@@ -11,9 +11,10 @@ import cluster_stand_in
 import pytest
 from conftest import ROOT, solution_files
 
-from grader.instructor import early, examiners
+from grader.instructor import early, hosted
 from grader.instructor.course.layout import CONFIG
-from grader.instructor.examiners import Host, Terms, Work
+from grader.instructor.examiners import Terms, Work
+from grader.instructor.hosted import Host
 from grader.instructor.pool import ENDED_TWICE, LocalPool
 from grader.isolation import Isolation
 from grader.limits import Limits
@@ -96,7 +97,7 @@ def test_what_waited_in_an_examiner_that_ended_is_examined_by_another() -> None:
 
 
 def test_a_program_that_cannot_start_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examiners, "_PROGRAM", ROOT / "no such program.py")
+    monkeypatch.setattr(hosted, "_PROGRAM", ROOT / "no such program.py")
     terms = Terms(None, b"", "kit", Limits())
     work: Any = [Work(Submission("s", solution_files()), ("relu",))]
     with (

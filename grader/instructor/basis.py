@@ -54,6 +54,7 @@ _WITHOUT_PART_FOLDERS = ("reproduce", "instructor", "show")
 _IN_INSTRUCTOR = (
     "instructor/examiners.py",
     "instructor/host.py",
+    "instructor/hosted.py",
 )  # but for these, and what is told apart below
 
 

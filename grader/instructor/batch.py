@@ -39,7 +39,8 @@ from grader.instructor.classes import (
     scratch_of,
 )
 from grader.instructor.collect import Handed, read
-from grader.instructor.examiners import HOSTED, Examine, Host, Terms, Work
+from grader.instructor.examiners import Examine, Terms, Work
+from grader.instructor.hosted import HOSTED, Host
 from grader.instructor.outputs import Summary, print_summary
 from grader.instructor.pool import LocalPool, Pool
 from grader.instructor.records import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from grader.instructor.course.layout import results_of
-from grader.instructor.examiners import HOSTED, Host
+from grader.instructor.hosted import HOSTED, Host
 from grader.isolation import Isolation
 from grader.outcomes import KitError
 

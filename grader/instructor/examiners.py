@@ -9,7 +9,6 @@ machine as beside a Dask worker. Elsewhere, and for tests that examine otherwise
 `multiprocessing`.
 """
 
-import atexit
 import contextlib
 import faulthandler
 import multiprocessing
@@ -18,31 +17,26 @@ import pickle
 import queue
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from grader.assignment import BY_NAME
 from grader.authored import not_imported
+from grader.instructor.hosted import HOSTED
 from grader.instructor.records import UNREADABLE_CHECK
-from grader.isolation import Isolation, level_here, require
-from grader.limits import READY_SECONDS, Limits
+from grader.isolation import Isolation, require
+from grader.limits import Limits
 from grader.outcomes import KitError, Outcome
 from grader.ready import get_ready
 from grader.report import CheckResult, Report, TaskResult, encode
 from grader.submission import Submission
-from grader.untrusted import ForkServer, Workers, environment
+from grader.untrusted import ForkServer, Workers
 from grader.worker import collector
-
-HOSTED = sys.platform == "linux"  # else none can be forked once torch is imported
-_PROGRAM = Path(__file__).with_name("host.py")
-_WITHOUT = "-"  # in the place of a level: no untrusted parent
 
 Examine = Callable[..., Report]
 
@@ -67,144 +61,7 @@ class Terms:
     isolation: Isolation = field(default_factory=Isolation)
 
 
-# -- here -------------------------------------------------------------------------------------------
-
-
-class Host:
-    """The program that examiners are forked from, where there is Linux; started again where it died.
-
-    A context, at whose end it ends. Serves one thread at a time.
-    """
-
-    def __init__(self, isolation: Isolation):
-        self._isolation = isolation
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._asked: tuple[Terms, int] | None = None
-        self._told = self._ready = False
-
-    def __enter__(self) -> "Host":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(at_once=kind is not None)
-
-    def start(self, own_parent: bool = False) -> None:
-        """Start the program, if it is not on its way, and return at once: it takes a second to be ready.
-
-        own_parent: it will start the untrusted parent itself, if it needs one, in the place of forking it.
-        """
-        if self._control is not None:
-            return
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        level = _WITHOUT if own_parent or self._isolation.box else level_here(self._isolation)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", str(_PROGRAM), str(theirs.fileno()), level],
-                pass_fds=[theirs.fileno()],
-                env=environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us: we end it
-            )
-        self._told = self._ready = False
-
-    def ask_for(self, terms: Terms, submissions: int) -> None:
-        """What its examiners are to go by, and how many submissions to expect: before the first `fork`.
-
-        Starts the program where it is not on its way yet.
-        """
-        with self._lock:
-            self._asked = terms, submissions
-            self._set_off()
-
-    def ready(self) -> bool:
-        """Would `fork` answer at once?"""
-        return self._ready or self._control is None or bool(wait([self._control], 0))
-
-    def fork(self) -> Connection:
-        """A fresh examiner. Raises `KitError`, with what is missing, where none can be had."""
-        with self._lock:
-            for _ in range(2):  # one that died while nothing was asked of it is replaced
-                if not self._ready:
-                    self._wait()
-                assert self._control is not None
-                ours, theirs = socket.socketpair()
-                try:
-                    with theirs:
-                        socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
-                    if self._control.recv(16):
-                        return Connection(ours.detach())
-                except OSError:
-                    pass
-                ours.close()
-                self._close()
-        raise KitError("the program that examines submissions ends as soon as it is started")
-
-    def close(self, at_once: bool = False) -> None:
-        """Have the program end, and what was forked from it; at_once: without the time to tidy up."""
-        with self._lock:
-            if at_once and self._process is not None:
-                self._process.kill()
-            self._close()
-
-    def _set_off(self) -> None:
-        """Start the program, and tell it what is asked for, where that was not done."""
-        assert self._asked is not None
-        terms, submissions = self._asked
-        self.start(own_parent=terms.examine is not None)
-        if self._told:
-            return
-        assert self._control is not None
-        with open(os.memfd_create("setup"), "w+b") as file, contextlib.suppress(ConnectionError):
-            pickle.dump(Setup(dict(os.environ), sys.path, submissions), file)
-            pickle.dump(terms, file)
-            file.seek(0)
-            socket.send_fds(self._control, [b"setup"], [file.fileno()])
-        self._told = True
-
-    def _wait(self) -> None:
-        """Return when the program is ready to fork."""
-        self._set_off()
-        assert self._control is not None
-        self._control.settimeout(2 * READY_SECONDS)
-        try:
-            said = self._control.recv(4096).decode("utf-8", "replace")
-        except ConnectionError:
-            said = ""
-        except OSError as error:
-            said = f"the program that examines submissions does not get ready ({error})"
-        if said != "ready":
-            self._close()
-            ended = "the program that examines submissions ended before it was ready (see what it printed)"
-            raise KitError(said or ended)
-        self._ready = True
-
-    def _close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            _leave(self._process)
-        self._control = self._process = None
-        self._told = self._ready = False
-
-
-_ending: list[subprocess.Popen[bytes]] = []  # programs that were told to end
-
-
-def _leave(process: subprocess.Popen[bytes]) -> None:
-    _ending[:] = [one for one in (*_ending, process) if one.poll() is None]
-
-
-@atexit.register
-def _see_them_end() -> None:
-    for process in _ending:
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+# -- without the program -----------------------------------------------------------------------------
 
 
 def start_here(
@@ -245,6 +102,11 @@ class Setup:
     environ: dict[str, str]
     path: list[str]
     submissions: int
+
+
+def packed(terms: Terms, submissions: int) -> bytes:
+    """The terms for the program, with what it has to know of this process before."""
+    return pickle.dumps(Setup(dict(os.environ), sys.path, submissions)) + pickle.dumps(terms)
 
 
 def prepare(control: socket.socket, parent: tuple[socket.socket, int] | None) -> Terms | None:

@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from pickle import dumps
 from typing import Protocol
 
-from grader.instructor.examiners import Host, Terms, Work, no_verdict, start_here
+from grader.instructor.examiners import Terms, Work, no_verdict, start_here
+from grader.instructor.hosted import Host
 from grader.outcomes import KitError
 from grader.submission import SubmissionError
 

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from grader.instructor.examiners import Host, Terms
+from grader.instructor.examiners import Terms
+from grader.instructor.hosted import Host
 from grader.kit import ROOT
 from grader.outcomes import KitError
 

@@ -41,8 +41,8 @@ class Along:
             publisher.__exit__(kind, error, trace)
 
     def begin(self, ready: Callable[[], bool]) -> None:
-        """Open the gradebook, and do once what the first page would; then make HTML of answers until it is `ready`."""
-        from grader.instructor.course.feedback import warm_up
+        """Open the gradebook, and do once what the first student and page would; then look ahead until it is `ready`."""
+        from grader.instructor.course.feedback import look_ahead, warm_up
         from grader.instructor.course.publish import course_publisher
         from grader.instructor.course.safe import KEPT
 
@@ -52,10 +52,11 @@ class Along:
             self._problem = error
             return
         warm_up(self._course)
+        self._publisher.rehearse()
         for student in self._course.students()[: KEPT // _ANSWERS]:
             if ready():
                 return
-            self._publisher.look_ahead(student)
+            look_ahead(self._publisher, student)
 
     def record(self, student: str) -> None:
         """Publish the student, whose record is written now."""

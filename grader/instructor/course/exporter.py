@@ -9,6 +9,7 @@
 """
 
 import contextlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
@@ -129,19 +130,10 @@ class Grades(GetGrades):
         return nb, resources
 
     def _take_over(self, nb: NotebookNode, about: dict[str, Any], gradebook: Any) -> None:
-        database = gradebook.db
         notebook = gradebook.find_submission_notebook(
             about["notebook"], about["assignment"], about["student"]
         )
-        # columns and no objects: a page asks only once
-        graded = database.query(BaseCell.name, Grade.score, Grade.max_score).filter(
-            Grade.cell_id == BaseCell.id, Grade.notebook_id == notebook.id
-        )
-        commented = database.query(BaseCell.name, Comment.comment).filter(
-            Comment.cell_id == BaseCell.id, Comment.notebook_id == notebook.id
-        )
-        grades = {name: (score, most) for name, score, most in graded}
-        comments = dict(commented.all())
+        grades, comments = _entries(gradebook.db, notebook.id)
         for cell in nb.cells:
             ours = cell.metadata.get("nbgrader", {})
             name, is_task = ours.get("grade_id"), ours.get("task")
@@ -160,6 +152,18 @@ class Grades(GetGrades):
             "max_score": notebook.max_score,
             "late_penalty": penalty,
         }
+
+
+def _entries(database: Any, notebook_id: str) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """Score and worth, and the comment, of a submitted notebook's cells by name."""
+    # columns and no objects: a page asks only once
+    graded = database.query(BaseCell.name, Grade.score, Grade.max_score).filter(
+        Grade.cell_id == BaseCell.id, Grade.notebook_id == notebook_id
+    )
+    commented = database.query(BaseCell.name, Comment.comment).filter(
+        Comment.cell_id == BaseCell.id, Comment.notebook_id == notebook_id
+    )
+    return {name: (score, most) for name, score, most in graded}, dict(commented.all())
 
 
 class _EmptyPage(PageExporter):
@@ -186,4 +190,14 @@ def empty_page(driven: Any, path: Path) -> str:
     }
     exporter = _EmptyPage(parent=converter, config=converter.config)
     exporter.register_preprocessor(CSSHTMLHeaderPreprocessor, enabled=True)
+    with _gradebook(driven.coursedir.db_url) as gradebook:
+        _entries(gradebook.db, "")
     return exporter.from_notebook_node(notebook, resources)[0]
+
+
+def colour(notebook: Mapping[str, Any]) -> None:
+    """Colour a notebook's code, for when its page is made."""
+    about = notebook["metadata"].get("language_info", {})
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            _coloured("".join(cell["source"]), about.get("pygments_lexer", about.get("name")))

@@ -35,6 +35,7 @@ from grader.instructor.course.gradebook import (
     Scores,
     late_penalty,
     open_gradebook,
+    rehearse,
     require_assignment,
     save_scores,
 )
@@ -157,12 +158,22 @@ class Publisher:
         if any(score is None for score in scores.auto.values()):
             self._without_verdict.append(entry.student)
 
-    def look_ahead(self, student: str) -> None:
-        """Make HTML of the student's answers, for when they are written. Nothing is written, and nothing is told."""
+    def rehearse(self) -> None:
+        """Do what the first `write` would do once. Nothing is written, and nothing is told."""
+        rehearse(self.gradebook)
+
+    def look_ahead(self, student: str) -> Mapping[str, Any] | None:
+        """Make HTML of the student's answers, for when they are written: the notebook, None where there is none.
+
+        Nothing is written, and nothing is told.
+        """
         with contextlib.suppress(Exception):
             notebook, _ = read_notebook(self._course.submitted(student))
             if notebook is not None:
-                graded_notebook(self._released, read_cells(notebook), Report(student, "", "", ()))
+                return graded_notebook(
+                    self._released, read_cells(notebook), Report(student, "", "", ())
+                ).notebook
+        return None
 
     def done(self) -> Published:
         """What was written, after the last entry."""

@@ -12,24 +12,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
-
-class _WhenNeeded(ModuleType):
-    """A module of torch's compiler, until something asks it for more than it has."""
-
-    def __getattr__(self, name: str) -> Any:
-        # `__path__` is asked for where a submodule is imported; other such names by `inspect` and its like
-        if name.startswith("__") and name != "__path__":
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            self.make_way()
-        return getattr(importlib.import_module(self.__name__), name)
-
-    def make_way(self) -> None:
-        """Leave the place to the real module."""
-        del sys.modules[self.__name__]
+from grader.worker.when_needed import WhenNeeded
 
 
-class _Dynamo(_WhenNeeded):
+class _Dynamo(WhenNeeded):
     """`torch._dynamo`."""
 
     @staticmethod
@@ -42,7 +28,7 @@ class _Dynamo(_WhenNeeded):
         return (lambda function: function) if fn is None else fn
 
 
-class _Inductor(_WhenNeeded):
+class _Inductor(WhenNeeded):
     """`torch._inductor`, whose `config` hears of `torch.use_deterministic_algorithms`."""
 
     def __init__(self, name: str):

@@ -5,7 +5,6 @@ users and exchanges; its converters alone are lighter.
 """
 
 import contextlib
-import importlib
 import importlib.util
 import logging
 import os
@@ -14,12 +13,12 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from grader.instructor.course import CourseError
 from grader.instructor.course.layout import ASSIGNMENT, CONFIG, Course
 from grader.worker import collector
+from grader.worker.when_needed import WhenNeeded
 
 
 def require_nbgrader() -> None:
@@ -42,39 +41,23 @@ _LEFT_OUT = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 _WHEN_USED = ("requests", "soupsieve")  # which nbgrader and bs4 import at once, and seldom use
 
 
-class _WhenUsed(ModuleType):
-    """Stands for a module that is imported with its first use."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # which the import itself asks for
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
 def _import_lightly() -> None:
     """Import nbgrader without what it needs for nothing that we do: two fifths of the whole import."""
     if "nbgrader" in sys.modules:
         return
-    instead: dict[str, Any] = {name: _WhenUsed(name) for name in _WHEN_USED if name not in sys.modules}
+    instead: dict[str, Any] = {name: WhenNeeded(name) for name in _WHEN_USED}
     if "jsonschema" not in sys.modules:
-        instead |= {
-            name: None for name in _LEFT_OUT if name not in sys.modules
-        }  # their import fails: foreseen
+        instead |= dict.fromkeys(_LEFT_OUT)  # their import fails, which jsonschema foresees
+    instead = {name: module for name, module in instead.items() if name not in sys.modules}
     sys.modules.update(instead)
     try:
-        with (
-            collector.paused(),
-            contextlib.suppress(ImportError),
-        ):  # if it was for one of these, it works below
-            import nbgrader.apps.api
+        with collector.paused():
+            import nbgrader
+            import nbgrader.apps.api  # noqa: F401
     finally:
         for name, module in instead.items():
             if name in sys.modules and sys.modules[name] is module:
                 del sys.modules[name]
-    import nbgrader
-    import nbgrader.apps.api  # noqa: F401
 
 
 def scripts_on_path() -> None:

@@ -76,6 +76,12 @@ class PageExporter(HTMLExporter):
     _compiled: ClassVar = _Compiled()
     _released: ClassVar[dict[str, str]] = {}  # cells that are the same on every page, as HTML
 
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self._usual: str | None = None  # language of the notebook's code
+        # set once: each change of the filters makes all templates be loaded anew
+        self.filters = {"highlight_code": self._highlight}
+
     def _create_environment(self) -> jinja2.Environment:
         environment = super()._create_environment()
         environment.bytecode_cache = self._compiled
@@ -84,13 +90,6 @@ class PageExporter(HTMLExporter):
     @jinja2.pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         return self._released.get(source) or super().markdown2html(context, source)
-
-    def __init__(self, *arguments: Any, **options: Any):
-        super().__init__(*arguments, **options)
-        self._usual: str | None = None
-        self.filters = {
-            "highlight_code": self._highlight
-        }  # once: each change makes all templates be loaded anew
 
     def _highlight(self, source: str, language: str | None = None, metadata: Any = None) -> str:
         return _coloured(source, language or self._usual)

@@ -26,6 +26,9 @@ def program() -> NoReturn:
         if isinstance(end.code, str):  # a message, which Python prints
             raise
         status = end.code or 0
+    except KeyboardInterrupt:  # before the command was there to take it
+        print("\nStopped.", file=sys.stderr)
+        status = 130
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
         sys.exit(status)  # something still works
     try:

@@ -80,7 +80,7 @@ class PageExporter(HTMLExporter):
         super().__init__(*arguments, **options)
         self._usual: str | None = None  # language of the notebook's code
         # set once: each change of the filters makes all templates be loaded anew
-        self.filters = {"highlight_code": self._highlight}
+        self.filters = {"highlight_code": self._highlight} | self.filters
 
     def _create_environment(self) -> jinja2.Environment:
         environment = super()._create_environment()

@@ -1,11 +1,18 @@
 """The entry point of `grade`: what takes longest is begun before the command line is imported, which takes 0.1 s."""
 
 import atexit
+import errno
 import importlib.util
 import os
 import sys
 import threading
 from typing import NoReturn
+
+
+def _tell_that_some_is_lost(error: OSError) -> int:
+    """Tell it without Python's streams; the exit status."""
+    os.write(2, f"grade: not all of the output could be written: {error.strerror}\n".encode())
+    return 1
 
 
 def program() -> NoReturn:
@@ -29,6 +36,10 @@ def program() -> NoReturn:
     except KeyboardInterrupt:  # before the command was there to take it
         print("\nStopped.", file=sys.stderr)
         status = 130
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:  # not of what is printed
+            raise
+        status = _tell_that_some_is_lost(error)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
         sys.exit(status)  # something still works
     try:
@@ -38,7 +49,6 @@ def program() -> NoReturn:
     except BrokenPipeError:
         status = 1
     except OSError as error:  # a full disk
-        status = 1
-        os.write(2, f"grade: not all of the output could be written: {error.strerror}\n".encode())
+        status = _tell_that_some_is_lost(error)
     finally:
         os._exit(status)

@@ -295,6 +295,17 @@ def test_ctrl_c_ends_a_check_without_a_traceback(folder: Path) -> None:
     assert "Stopped." in output
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device here")
+@pytest.mark.parametrize("arguments", ["--help", "explain relu", "check relu -s solutions"])
+def test_a_full_disk_is_told_once(arguments: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*GRADE, *arguments.split()], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "grade: not all of the output could be written: No space left on device\n"
+
+
 def test_help_answers_without_torch() -> None:
     code = "import sys; sys.argv = ['grade', '--help']\nfrom grader.cli import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules and 'pytest' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)

@@ -284,7 +284,7 @@ def write_autograded(course: Course, entry: Entry, graded: Graded) -> None:
 
 
 def encode_notebook(notebook: Mapping[str, Any]) -> bytes:
-    """The notebook as nbformat writes it."""
+    """The notebook as JSON, laid out as nbformat does."""
     try:
         packed = msgspec.json.encode(notebook, order="sorted")
     except UnicodeEncodeError:  # half of a surrogate pair is no character

@@ -306,6 +306,12 @@ def test_a_full_disk_is_told_once(arguments: str) -> None:
     assert done.stderr == "grade: not all of the output could be written: No space left on device\n"
 
 
+def test_ctrl_c_before_there_is_a_command_is_no_traceback() -> None:
+    code = "import signal\nfrom grader import cli, program\ncli.main = lambda: signal.raise_signal(signal.SIGINT)\nprogram.program()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nStopped.\n")
+
+
 def test_help_answers_without_torch() -> None:
     code = "import sys; sys.argv = ['grade', '--help']\nfrom grader.cli import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules and 'pytest' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)

@@ -4,9 +4,9 @@
                    "fork"                         ▲
     pool, or a Dask worker ──Work, pickled────────┘──► report as JSON
 
-On Linux they are forked from a program that has torch, the checks and the untrusted parent ready (`host.py`), on this
-machine as beside a Dask worker. Elsewhere, and for tests that examine otherwise, each is a process of
-`multiprocessing`.
+On Linux they are forked from a program that has torch, the checks and the untrusted parent ready (`host.py`, from
+outside `hosted.py`), on this machine as beside a Dask worker. Elsewhere, and for tests that examine otherwise, each is
+a process of `multiprocessing`.
 """
 
 import contextlib

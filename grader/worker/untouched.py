@@ -68,13 +68,16 @@ class _Watched:
         self._names = vars(holder)
         self._before = dict(self._names)
         self._version = version_of(self._names)
-        self._seen = self._version.value if self._version is not None else 0
+        self._seen = self._look()
+
+    def _look(self) -> int | None:
+        return self._version.value if self._version is not None else None
 
     def holds(self) -> bool:
         """Do all names stand for the same objects now?"""
-        if self._version is not None and self._version.value == self._seen:
+        seen = self._look()
+        if seen is not None and seen == self._seen:
             return True
-        seen = self._version.value if self._version is not None else 0
         # a module gets new names when something is imported; a class only when someone patches it
         if not _same(self._names, self._before) or (
             not isinstance(self._names, dict) and len(self._names) != len(self._before)

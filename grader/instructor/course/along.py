@@ -42,7 +42,7 @@ class Along:
 
     def begin(self, ready: Callable[[], bool]) -> None:
         """Open the gradebook, and do once what the first student and page would; then look ahead until it is `ready`."""
-        from grader.instructor.course.feedback import look_ahead, warm_up
+        from grader.instructor.course.feedback import warm_up
         from grader.instructor.course.publish import course_publisher
         from grader.instructor.course.safe import KEPT
 
@@ -53,10 +53,12 @@ class Along:
             return
         warm_up(self._course)
         self._publisher.rehearse()
+        from grader.instructor.course.exporter import colour  # nbgrader is there
+
         for student in self._course.students()[: KEPT // _ANSWERS]:
             if ready():
                 return
-            look_ahead(self._publisher, student)
+            self._publisher.look_ahead(student, colour)
 
     def record(self, student: str) -> None:
         """Publish the student, whose record is written now."""

@@ -118,14 +118,6 @@ def warm_up(course: Course) -> None:
         empty_page(_pages_api(course), course.release() / f"{NOTEBOOK}.ipynb")
 
 
-def look_ahead(publisher: Publisher, student: str) -> None:
-    """Make HTML of the student's answers and colours of the code, for when they are written. Nothing is told."""
-    from grader.instructor.course.exporter import colour
-
-    if (notebook := publisher.look_ahead(student)) is not None:
-        colour(notebook)
-
-
 def _generate(course: Course, students: Sequence[str], without: Sequence[str]) -> None:
     """nbgrader's generate_feedback for all students, in forked processes where there are many to write.
 

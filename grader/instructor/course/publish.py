@@ -162,18 +162,16 @@ class Publisher:
         """Do what the first `write` would do once. Nothing is written, and nothing is told."""
         rehearse(self.gradebook)
 
-    def look_ahead(self, student: str) -> Mapping[str, Any] | None:
-        """Make HTML of the student's answers, for when they are written: the notebook, None where there is none.
+    def look_ahead(self, student: str, look: Callable[[Mapping[str, Any]], None]) -> None:
+        """Make HTML of the student's answers, for when they are written, and have the notebook looked at.
 
         Nothing is written, and nothing is told.
         """
         with contextlib.suppress(Exception):
             notebook, _ = read_notebook(self._course.submitted(student))
             if notebook is not None:
-                return graded_notebook(
-                    self._released, read_cells(notebook), Report(student, "", "", ())
-                ).notebook
-        return None
+                made = graded_notebook(self._released, read_cells(notebook), Report(student, "", "", ()))
+                look(made.notebook)
 
     def done(self) -> Published:
         """What was written, after the last entry."""

@@ -459,6 +459,25 @@ def test_programs_that_nobody_asks_end(monkeypatch: pytest.MonkeyPatch) -> None:
         theirs.recv_bytes()
 
 
+@pytest.mark.slow
+def test_a_trainer_whose_answer_nobody_takes_ends_without_a_word() -> None:
+    trainer = f"""
+import os
+import socket
+from multiprocessing import Pipe
+from grader.instructor.cluster.trainer import Request, main
+
+ours, theirs = Pipe()
+socket.socket(fileno=os.dup(ours.fileno())).shutdown(socket.SHUT_RD)  # what it sends fails, before it is told the end
+ours.send(Request((), b"", "{"0" * 64}", "cpu", {{}}, 1.0))
+main(theirs)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", trainer], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 # -- for real
 
 

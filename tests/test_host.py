@@ -1,6 +1,8 @@
 """The program that examiners are forked from: what the untrusted parent that it forks first can know, and endings."""
 
 import os
+import pickle
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from conftest import ROOT, solution_files
 
 from grader.instructor import early, hosted
 from grader.instructor.course.layout import CONFIG
-from grader.instructor.examiners import Terms, Work
+from grader.instructor.examiners import Terms, Work, start_here
 from grader.instructor.hosted import Host
 from grader.instructor.pool import ENDED_TWICE, LocalPool
 from grader.isolation import Isolation
@@ -94,6 +96,18 @@ def test_what_waited_in_an_examiner_that_ended_is_examined_by_another() -> None:
     found = reports(work, processes=1)
     assert without_verdict(found) == {"anna"}
     assert len({found[f"s{number}"].versions["examiner"] for number in range(5)}) == 1
+
+
+def test_an_examiner_whose_report_nobody_takes_ends_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    connection, process = start_here(Terms(cluster_stand_in.examine, b"", "kit", Limits()), ())
+    assert process is not None
+    with connection, socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RD)  # what the examiner sends fails, and what it receives has not ended yet
+        connection.send_bytes(pickle.dumps(Work(Submission("anna", {"layers.py": b"sleep 0.0"}), ("relu",))))
+        process.join(60)
+    assert (process.exitcode, *capfd.readouterr()) == (0, "", "")
 
 
 def test_a_program_that_cannot_start_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def _prepare_real(terms: Terms, submissions: int, parent: tuple[socket.socket, i
 
 
 def serve(connection: Connection, terms: Terms) -> NoReturn:
-    """Examine what comes over the connection, one after the other, and end when it closes."""
+    """Examine what comes over the connection, one after the other, and end, silently, when the other end is closed."""
     waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
 
     def receive() -> None:
@@ -162,7 +162,11 @@ def serve(connection: Connection, terms: Terms) -> NoReturn:
 
     threading.Thread(target=receive, daemon=True).start()
     while True:
-        connection.send_bytes(examine_one(waiting.get(), terms))
+        report = examine_one(waiting.get(), terms)
+        try:
+            connection.send_bytes(report)
+        except ConnectionError:  # gone, and the thread above has not been told yet
+            os._exit(0)
 
 
 def _serve_here(connection: Connection, terms: Terms, inherited: Sequence[Connection]) -> None:

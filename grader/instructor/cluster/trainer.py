@@ -3,6 +3,7 @@
 It keeps the images of the last data set that it was sent, and torch imported. Ends with its connection.
 """
 
+import contextlib
 import os
 import pickle
 import select
@@ -58,20 +59,18 @@ def main(connection: Connection) -> None:
     threading.Thread(target=_end_with_worker, args=(connection.fileno(),), daemon=True).start()
     torch.set_num_threads(1)  # two processes of one thread do more than one of two
     held, dataset = "", None
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
             request: Request = pickle.loads(connection.recv_bytes())
             if held != request.images:
                 connection.send_bytes(WITHOUT_IMAGES)
                 held, dataset = request.images, unpack(connection.recv_bytes())
-        except EOFError:
-            return
-        assert dataset is not None
-        try:
-            answer: bytes | str = _train(request, dataset)
-        except KitError as error:
-            answer = str(error)
-        connection.send_bytes(pickle.dumps(answer))
+            assert dataset is not None
+            try:
+                answer: bytes | str = _train(request, dataset)
+            except KitError as error:
+                answer = str(error)
+            connection.send_bytes(pickle.dumps(answer))
 
 
 def _end_with_worker(connection: int) -> None:

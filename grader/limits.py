@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+LAST_WORD_SECONDS = 1.0  # for a worker that did not answer in time to say which lines it runs
 READY_SECONDS = 120.0  # for a worker's program to import torch on a slow or busy machine
 
 

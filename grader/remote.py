@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grader.isolation import SANDBOXED, level_of
-from grader.limits import READY_SECONDS, Limits
+from grader.limits import LAST_WORD_SECONDS, READY_SECONDS, Limits
 from grader.outcomes import Ending, KitError, Outcome
 from grader.submission import Submission
 from grader.worker import wire
 
 OUTPUT_KEPT = 64_000  # bytes of a submission's printed output
+MOST_FRAMES = 20  # lines of the submission that are kept of a stack
 PIPES_CAN_BE_WAITED_FOR = sys.platform != "win32"
 _READ = 1 << 18  # bytes
 
@@ -111,6 +112,12 @@ class Transport(Protocol):
         self, pieces: list[bytes | memoryview], request_id: int, deadline: float
     ) -> tuple[bytes, memoryview]:
         """Send one frame, return JSON and payload of the answer with the same id."""
+
+    def ask(self, request_id: int) -> bytes:
+        """JSON of what a worker says that has not answered that request in time: the lines that it runs.
+
+        Raises `OSError`, `EOFError` or `Malformed` where it says nothing.
+        """
 
     def end(self) -> Ending:
         """End the worker."""
@@ -200,8 +207,10 @@ class Worker:
             self.modules = [str(name)[:200] for name in answer.modules[:200]]
             return wire.unpack(answer.value, payload, _receive_remote), answer.call
         except TimeoutError:
+            frames = self._running(request_id)
             self.end()
-            raise TimeoutFailure(f"{doing} took longer than {allowed:.0f} seconds and was stopped") from None
+            message = f"{doing} took longer than {allowed:.0f} seconds and was stopped"
+            raise TimeoutFailure(message, frames) from None
         except wire.Malformed as error:
             self.end()
             raise CrashedError(f"{doing} gave an answer that cannot be read ({error})") from None
@@ -210,9 +219,17 @@ class Worker:
             failure = next((kind for words, kind in _DEATHS.items() if words in how), CrashedError)
             raise failure(f"{doing} ended the process{how}") from None
 
+    def _running(self, request_id: int) -> tuple[wire.Frame, ...]:
+        """The lines of the submission that run now, the last called last; none where the worker does not say."""
+        with contextlib.suppress(OSError, EOFError, wire.Malformed):
+            answer = wire.decode_answer(self._transport.ask(request_id))
+            if isinstance(answer, wire.Running):
+                return tuple(answer.frames[:MOST_FRAMES])
+        return ()
+
 
 def _failure(raised: wire.Raised, sandboxed: bool) -> WorkerFailure:
-    frames = tuple(raised.frames[:20])
+    frames = tuple(raised.frames[:MOST_FRAMES])
     text = raised.text[:2000]
     match raised.kind:
         case "missing":
@@ -258,10 +275,18 @@ def _receive_remote(value: wire.Handle | wire.Attribute | wire.Odd) -> RemoteObj
 class SocketTransport:
     """A worker at the other end of a socket, whose printed output is drained while we wait."""
 
-    def __init__(self, channel: socket.socket, output: int, keep: bytearray, end: Callable[[], Ending]):
+    def __init__(
+        self,
+        channel: socket.socket,
+        output: int,
+        keep: bytearray,
+        signal: Callable[[], None],
+        end: Callable[[], Ending],
+    ):
         self._channel = channel
         self._output: int | None = output
         self._keep = keep
+        self._signal = signal
         self._end = end
         self._space = memoryview(bytearray(_READ))
         self._selector = selectors.DefaultSelector()
@@ -286,6 +311,11 @@ class SocketTransport:
     def receive(self, request_id: int, deadline: float) -> tuple[bytes, memoryview]:
         _, text, payload = wire.read_frame(lambda: self._more(deadline), request_id)
         return text, payload
+
+    def ask(self, request_id: int) -> bytes:
+        self._signal()
+        text, _ = self.receive(request_id, time.monotonic() + LAST_WORD_SECONDS)
+        return text
 
     def end(self) -> Ending:
         ending = self._end()

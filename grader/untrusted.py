@@ -179,7 +179,7 @@ class ForkServer:
             os.close(write_end)
         from grader.remote import SocketTransport, greet  # not at the top: it imports torch
 
-        transport = SocketTransport(ours, read_end, output, lambda: self._end(pid))
+        transport = SocketTransport(ours, read_end, output, lambda: self._ask(pid), lambda: self._end(pid))
         worker = greet(transport, limits, budget)
         if self._isolation.box:
             worker.layers.insert(0, f"box: {self._isolation.box.partition(':')[0]}")
@@ -210,6 +210,10 @@ class ForkServer:
             return json.loads(data)
         except (OSError, EOFError, TimeoutError) as error:
             raise ForkServerDied("the process that starts workers has died or does not answer") from error
+
+    def _ask(self, pid: int) -> None:
+        with contextlib.suppress(ForkServerDied):  # what waits for the answer finds that out
+            self._order({"do": "ask", "pid": pid})
 
     def _end(self, pid: int) -> Ending:
         try:
@@ -305,8 +309,9 @@ class SpawnServer:
 
         assert process.stdout is not None
         watch: MemoryWatch | None = None
+        output_pipe = os.dup(process.stdout.fileno())
         transport = SocketTransport(
-            channel, os.dup(process.stdout.fileno()), output, lambda: _stop(process, watch)
+            channel, output_pipe, output, lambda: _ask(process), lambda: _stop(process, watch)
         )
         worker = greet(transport, limits, budget)
         if self._prefix:
@@ -343,6 +348,13 @@ class SpawnServer:
                 process.stdin.write(base64.b64encode(share) + b"\n")
                 process.stdin.flush()
         return process, ours
+
+
+def _ask(process: subprocess.Popen[bytes]) -> None:
+    """Signal a spawned worker to say which lines it runs."""
+    if sys.platform == "win32":
+        raise OSError("a worker cannot be signalled here")
+    process.send_signal(signal.SIGUSR1)
 
 
 def _stop(process: subprocess.Popen[bytes], watch: MemoryWatch | None = None) -> Ending:

@@ -1,9 +1,11 @@
 """The wall: no submission changes another check's outcome, nor its own for the better."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from grader.submission import Submission
 FULL = {task.name: task.points for task in TASKS}
 LAYERS = [task.name for task in TASKS if task.module == "layers"]
 WRONG_RELU = "return x"
+SOON = replace(QUICK, call=1.0)
 
 # each tampers before or while `relu` returns a wrong answer; no point of relu may be earned by it,
 # and no point of another task lost
@@ -110,6 +113,44 @@ def test_endings_have_their_outcome_and_the_next_task_goes_on(body: str, outcome
     first = checks_of(report, "relu")[0]
     assert first.outcome is outcome, first.message
     assert earned(report) == {"relu": 0, "elu": 1}
+
+
+# what does not end, and the lines that a student is told of
+STUCK = {
+    "a loop in a function of its own": (
+        "def inner():\n    while True:\n        try: x.sum()\n        except BaseException: pass\ninner()",
+        r"student/layers\.py, line \d+, in relu\n    inner\(\)\n"
+        r"student/layers\.py, line \d+, in inner\n    (while True:|try: x\.sum\(\)|except BaseException: pass)",
+    ),
+    "a wait": ("import time; time.sleep(60)", r"student/layers\.py, line \d+, in relu\n    import time; time\.sleep\(60\)"),
+    "a regular expression": (
+        "import re; re.match('(a+)+b', 'a' * 40)",
+        r"student/layers\.py, line \d+, in relu\n    import re; re\.match\('\(a\+\)\+b', 'a' \* 40\)",
+    ),
+    "deep recursion": (
+        "def inner(n):\n    if n: inner(n - 1)\n    while True: pass\ninner(500)",
+        r"(student/layers\.py, line \d+, in inner\n    if n: inner\(n - 1\)\n){11}"
+        r"student/layers\.py, line \d+, in inner\n    while True: pass",
+    ),
+    "the question ignored": ("import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)\nwhile True: pass", ""),
+    "the question deadly": ("import signal; signal.signal(signal.SIGUSR1, signal.SIG_DFL)\nwhile True: pass", ""),
+    "the question an exception": (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: 1 / 0)\nwhile True: pass", "",
+    ),
+    "the question answered with rubbish": (
+        "import os, signal\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: [os.write(fd, bytes(99)) for fd in range(3, 9)])\nwhile True: pass",
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "lines"), STUCK.values(), ids=STUCK.keys())
+def test_a_time_out_names_the_lines_that_ran(body: str, lines: str) -> None:
+    report = examine(with_body("layers", "relu", body), tasks=["relu"], limits=SOON)
+    (check,) = checks_of(report, "relu")
+    assert check.outcome is Outcome.TIMEOUT
+    assert re.fullmatch(lines, check.location)
 
 
 HELD = 300 << 20  # bytes that some code holds for a moment
@@ -242,6 +283,10 @@ def test_an_import_that_hangs_is_waited_for_once() -> None:
         Outcome.SKIPPED,
     }
     assert time.monotonic() - start < 3 * QUICK.load
+    assert (
+        checks_of(report, "conv2d")[0].location
+        == "student/layers.py, line 1, in <module>\n    while True: pass"
+    )
 
 
 def test_the_budget_of_a_submission_ends_it() -> None:
@@ -307,10 +352,13 @@ def test_a_spawned_worker_gives_the_same_outcomes() -> None:
         state = with_body("layers", "relu", "torch.set_default_dtype(torch.float64)\nreturn F.relu(x)")
         report = examine(state, tasks=["relu", "elu", "softmax", "Invert"], hidden=True)
         crash = examine(with_body("layers", "relu", "import os; os._exit(3)"), tasks=["relu", "elu"])
+        stuck = examine(with_body("layers", "relu", "while True: pass"), tasks=["relu"], limits=SOON)
     assert earned(report) == {"relu": 0, "elu": 1, "softmax": 2, "Invert": 5}
     assert checks_of(report, "relu")[0].outcome is Outcome.FORBIDDEN
     assert checks_of(crash, "relu")[0].outcome is Outcome.CRASHED
     assert earned(crash)["elu"] == 0.5
+    assert checks_of(stuck, "relu")[0].outcome is Outcome.TIMEOUT
+    assert "while True: pass" in checks_of(stuck, "relu")[0].location or sys.platform == "win32"
 
 
 def test_the_fork_server_is_replaced_when_it_dies() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import linecache
 import random
+import signal
 import socket
 import sys
 import warnings
@@ -158,13 +159,19 @@ class Server:
 
     def _student_line(self) -> wire.Frame | None:
         """The innermost line of the submission on this thread's stack."""
+        lines = self.student_lines(sys._getframe(), most=1)
+        return lines[0] if lines else None
+
+    def student_lines(self, frame: FrameType | None, most: int = _MAX_FRAMES) -> list[wire.Frame]:
+        """The innermost lines of the submission on the stack from `frame` on, the last called last."""
         self._show_sources()
-        frame: FrameType | None = sys._getframe()
-        while frame is not None:
-            if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
-                return _line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        lines: list[wire.Frame] = []
+        while frame is not None and len(lines) < most:
+            code = frame.f_code
+            if code.co_filename.startswith(f"{PACKAGE}/"):
+                lines.append(_line(code.co_filename, frame.f_lineno, code.co_name))
             frame = frame.f_back
-        return None
+        return lines[::-1]
 
     # -- objects
 
@@ -295,8 +302,19 @@ def _sendable(text: str) -> str:
 
 
 def serve(channel: socket.socket, layers: list[str]) -> None:
-    """Say hello with the layers that hold, then answer requests until the channel closes."""
+    """Say hello with the layers that hold, then answer requests until the channel closes.
+
+    Asked by SIGUSR1 in the middle of a request, say which lines of the submission run.
+    """
     server = Server()
+    asked: int | None = None
+
+    def say_where(_: int, frame: FrameType | None) -> None:
+        if asked is not None:
+            _send(channel, wire.encode(asked, wire.Running(server.student_lines(frame))))
+
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, say_where)
     _send(channel, wire.encode(0, wire.Hello(layers)))
     space = memoryview(bytearray(_READ))
 
@@ -311,7 +329,9 @@ def serve(channel: socket.socket, layers: list[str]) -> None:
             request_id, text, payload = wire.read_frame(more)
         except EOFError:
             return
+        asked = request_id
         answer, packer = server.answer(text, payload)
+        asked = None
         _send(channel, wire.encode(request_id, answer, packer))
 
 

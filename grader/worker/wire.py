@@ -195,7 +195,13 @@ class Raised(msgspec.Struct, tag="raised", frozen=True):
     frames: list[Frame] = []
 
 
-Answer = Hello | Refused | Returned | Raised
+class Running(msgspec.Struct, tag="running", frozen=True):
+    """Before the answer, where it did not come in time and the worker was signalled: the lines that run now."""
+
+    frames: list[Frame] = []
+
+
+Answer = Hello | Refused | Returned | Raised | Running
 
 _encoder = msgspec.json.Encoder()
 _requests = msgspec.json.Decoder(Request)

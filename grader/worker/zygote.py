@@ -4,6 +4,7 @@ Run as a program of its own with an emptied environment. It knows nothing secret
 imports it does no more than fork, kill and reap on orders from its control socket:
 
     {"do": "fork", "cpu": seconds}  with two descriptors (the child's channel, its output pipe) -> {"pid": n}
+    {"do": "ask", "pid": n}  signal the child to say which lines it runs -> {}
     {"do": "end", "pid": n}  kill the child and all that it left behind -> {"status": n, "memory": bytes}, the most
                        that it held in memory beyond what it began with, 0 where that is not known
     {"do": "import", "name": one of `preload.HEAVY`}  import it for all later children -> {}
@@ -107,6 +108,10 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
                 answer = {}
             case "compact":
                 answer = {"pages": _compact(libc)}
+            case "ask":
+                if order["pid"] in kept:
+                    os.kill(order["pid"], signal.SIGUSR1)
+                answer = {}
             case "end":
                 began_with = kept.pop(order["pid"], 0)
                 status, most = _end(order["pid"], kept)

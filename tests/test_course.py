@@ -780,6 +780,75 @@ def test_nbgrader_validate_tells_a_student_what_fails(tmp_path: Path, name: str,
 # -- all the way
 
 
+def answers_graded(course: Course) -> None:
+    give(course, "anna", "a1", 7)
+    give(course, "anna", "b", 9)
+
+
+def overruled(course: Course) -> None:
+    answers_graded(course)
+    give(course, "anna", "conv2d", 3)
+
+
+def graded_again(course: Course) -> None:
+    answers_graded(course)
+    record(course, "anna")
+
+
+def of_another_day(course: Course) -> None:
+    answers_graded(course)
+    (course.root / "policy.toml").write_text(
+        'due = 2026-05-01T00:00:00Z\npenalty_per_day = "10%"\n[handed_in]\nanna = 2026-05-01T12:00:00Z\n'
+    )
+
+
+def of_no_known_day(course: Course) -> None:
+    answers_graded(course)
+    (course.root / "policy.toml").write_text("due = 2026-05-01T00:00:00Z\npenalty_per_day = 2\n")
+
+
+def not_published(course: Course) -> None:
+    with database(course) as found:
+        for table in ("grade", "comment"):
+            found.execute(f"delete from {table} where notebook_id in (select id from submitted_notebook)")
+        found.execute("delete from submitted_notebook")
+        found.execute("delete from submitted_assignment")
+
+
+@pytest.mark.parametrize(
+    ("what", "anna", "why"),
+    [
+        (answers_graded, "69.5", ""),
+        (overruled, "68", ""),
+        (of_another_day, "62.55", ""),
+        (of_no_known_day, "", "anna: when it was handed in is unknown, and could cost points"),
+        (lambda course: None, "", "anna: 2 of the cells wait for a person: grade them in formgrader"),
+        (graded_again, "", "anna: was graded again since it was published: grade course publish"),
+        (not_published, "", "anna: is not in the gradebook yet: grade course publish"),
+    ],
+)  # fmt: skip
+def test_a_platform_gets_code_and_written_answers_once_all_are_graded(
+    course: Course,
+    grade: Callable[..., Any],
+    tmp_path: Path,
+    what: Callable[[Course], None],
+    anna: str,
+    why: str,
+) -> None:
+    hand_in(course, "anna", as_bytes(notebook(a1="mine", b="curves")))
+    record(course, "anna", result("conv2d", 1.5))
+    (course.submitted("anna") / "timestamp.txt").unlink(missing_ok=True)
+    publish_course(course)
+    what(course)
+    sheet = tmp_path / "canvas.csv"
+    sheet.write_text("Student,ID,SIS Login ID,LeNet-5\n  Points Possible,,,100\nAnna,1,anna,\n")
+    done = grade("export", "canvas", sheet, course.root, "--column", "LeNet-5", "--written")
+    assert done.returncode == (1 if why else 0), done.stdout + done.stderr
+    assert why in done.stdout
+    (row,) = list(csv.DictReader((course.results / "canvas.csv").open(encoding="utf-8")))[1:]
+    assert row["LeNet-5"] == anna
+
+
 def test_the_sample_class_from_init_to_export(grade: Callable[..., Any], tmp_path: Path) -> None:
     """Every score in the gradebook, in nbgrader's export and in the feedback page is the record's."""
     subprocess.run([sys.executable, ROOT / "examples" / "make.py", tmp_path / "class"], check=True)

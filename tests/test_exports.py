@@ -190,8 +190,25 @@ def test_in_a_course_the_codes_points_are_not_scaled_to_the_whole(tmp_path: Path
     sheet = tmp_path / "sheet.csv"
     sheet.write_bytes(MOODLE.replace("55.00", "100.00").encode())
     done = grade("export", "moodle", sheet, tmp_path, "--scale")
-    assert (done.returncode, "nbgrader export" in done.stderr) == (2, True)
+    assert (done.returncode, "--written" in done.stderr) == (2, True)
     assert "those of written answers are in the gradebook" in grade("export", "csv", tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "is of no course, and only a course's gradebook has points of written answers"),
+        (("--policy", "policy.toml"), "leave out --policy"),
+    ],
+)
+def test_written_answers_have_points_in_a_course_only(
+    tmp_path: Path, grade: Grade, arguments: tuple[str, ...], told: str
+) -> None:
+    results = records(tmp_path, report("12"))
+    (tmp_path / "sheet.csv").write_bytes(MOODLE.encode())
+    done = grade("export", "moodle", tmp_path / "sheet.csv", results, "--written", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in " ".join(done.stderr.split())
 
 
 # -- gradescope ---------------------------------------------------------------------------------------

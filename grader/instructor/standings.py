@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from grader.instructor.classes import choose_roster
-from grader.instructor.course.layout import find_course
+from grader.instructor.course.layout import Course, find_course
 from grader.instructor.policy import NAME, Policy, Standing, parse_handed_in, read_policy
 from grader.instructor.records import record_path
 from grader.instructor.roster import Roster
@@ -38,7 +38,7 @@ class Graded:
 class Standings:
     """A class. results: where the records are; unread: files beside them that are no whole record.
 
-    in_course: written answers have points of their own, which are in the course's gradebook and not here.
+    course: whose gradebook has the points of written answers, which are not here.
     """
 
     results: Path
@@ -46,7 +46,7 @@ class Standings:
     policy: Policy | None
     roster: Roster | None
     unread: tuple[str, ...] = ()
-    in_course: bool = False
+    course: Course | None = None
     absent: tuple[Graded, ...] = ()  # on the roster, and nothing handed in: an empty report
 
     @property
@@ -111,7 +111,7 @@ def read_standings(
         policy,
         roster if roster.people else None,
         tuple(unread),
-        course is not None,
+        course,
         tuple(absent),
     )
 

@@ -215,6 +215,8 @@ class PolicyPenalty:
 class LatePenalty:
     """nbgrader's plugin on late work, as the course's configuration names it."""
 
+    unknown: frozenset[str] = frozenset()  # who has no time is not late
+
     def __init__(self, config: Any):
         from nbgrader.preprocessors import AssignLatePenalties
 
@@ -245,3 +247,46 @@ def renew_late_penalties(gradebook: Any, late_penalty: LatePenalty | PolicyPenal
             if notebook.late_submission_penalty != penalty:
                 notebook.late_submission_penalty = penalty
     gradebook.db.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One submission as the gradebook has it.
+
+    points: of code and written answers, less the late penalty; waiting: cells that wait for a person; auto: points by
+    test cell as they were published, None where there was no verdict.
+    """
+
+    points: float
+    waiting: int
+    auto: Mapping[str, float | None]
+
+
+def totals(gradebook: Any) -> tuple[float, dict[str, Total]]:
+    """The points of the whole assignment, and the submissions by student."""
+    from nbgrader.api import Grade, SubmittedAssignment, SubmittedNotebook
+
+    names = _cell_names(gradebook)
+    assignment = gradebook.find_assignment(ASSIGNMENT)
+    cells: dict[str, list[tuple[str, float | None, bool]]] = {}
+    rows = gradebook.db.query(
+        SubmittedNotebook.assignment_id, Grade.cell_id, Grade.auto_score, Grade.needs_manual_grade
+    ).join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+    for submission, cell, auto, waits in rows:
+        cells.setdefault(submission, []).append((names[cell], auto, waits))
+    found = {}
+    # columns in the place of objects: those are asked for one by one after each commit
+    submissions = gradebook.db.query(
+        SubmittedAssignment.id,
+        SubmittedAssignment.student_id,
+        SubmittedAssignment.score,
+        SubmittedAssignment.late_submission_penalty,
+    )
+    for submission, student, score, penalty in submissions.filter_by(assignment_id=assignment.id):
+        grades = cells.get(submission, [])
+        found[student] = Total(
+            max(0.0, score - penalty),
+            sum(waits for _, _, waits in grades),
+            {name: auto for name, auto, _ in grades},
+        )
+    return assignment.max_score, found

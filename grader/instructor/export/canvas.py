@@ -12,9 +12,9 @@ Gradebook?"
 import re
 from pathlib import Path
 
-from grader.instructor.export.matching import CODE_ONLY, Filled, place, why_without_score
+from grader.instructor.export.finals import CODE_ONLY, Finals
+from grader.instructor.export.matching import Filled, place
 from grader.instructor.export.sheet import Sheet, read_sheet
-from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
 from grader.text import points
 from grader.usage import did_you_mean
@@ -25,7 +25,7 @@ _POSSIBLE = "Points Possible"
 _COMPUTED = re.compile(r"(Current|Final|Override|Unposted)\b.*\b(Score|Points|Grade|Status)")
 
 
-def fill(standings: Standings, path: Path, column: str, *, scale: bool = False) -> tuple[bytes, Filled]:
+def fill(finals: Finals, path: Path, column: str, *, scale: bool = False) -> tuple[bytes, Filled]:
     """The gradebook at `path` with the final scores in `column`, named with or without its number.
 
     scale: to the column's possible points, where they are not the assignment's. Raises `SubmissionError`.
@@ -42,19 +42,19 @@ def fill(standings: Standings, path: Path, column: str, *, scale: bool = False) 
     factor = 1.0
     for row in students:
         if _POSSIBLE in sheet.value(row, 0):
-            factor = _factor(sheet, row, at, standings, scale)
+            factor = _factor(sheet, row, at, finals, scale)
     ids = [header.index(name) for name in _IDS if name in header]
     keys = {row: [sheet.value(row, index) for index in ids] for row in students if _is_student(sheet, row)}
-    placed, unmatched = place(standings, keys)
+    placed, unmatched = place(finals, keys)
     without: dict[str, str] = {}
     filled = 0
     for row, one in placed.items():
-        if (final := one.standing.final) is None:
-            without[one.student] = why_without_score(one)
+        if one.points is None:
+            without[one.student] = one.why
         elif not sheet.has(row, at):
             without[one.student] = f"line {row + 1} of the file is cut short"
         else:
-            sheet.fill(row, at, points(final * factor))
+            sheet.fill(row, at, points(one.points * factor))
             filled += 1
     left = [sheet.value(row, 0) for row in keys if row not in placed and not _is_test(sheet.value(row, 0))]
     return sheet.data(), Filled(filled, unmatched, without, left)
@@ -84,7 +84,7 @@ def _column(sheet: Sheet, column: str) -> int:
     )
 
 
-def _factor(sheet: Sheet, row: int, at: int, standings: Standings, scale: bool) -> float:
+def _factor(sheet: Sheet, row: int, at: int, finals: Finals, scale: bool) -> float:
     text = sheet.value(row, at).strip()
     if "read" in text.lower():
         raise SubmissionError(f"Canvas computes the column {sheet.header[at]} itself: it cannot be filled.")
@@ -92,10 +92,10 @@ def _factor(sheet: Sheet, row: int, at: int, standings: Standings, scale: bool) 
         possible = float(text.replace(",", "."))
     except ValueError:
         return 1.0
-    ours = standings.graded[0].standing.possible
+    ours = finals.possible
     if possible == ours or not text:
         return 1.0
-    if standings.in_course:
+    if finals.code_only:
         raise SubmissionError(f"In Canvas {sheet.header[at]} has {points(possible)} points. {CODE_ONLY}")
     if not scale:
         raise SubmissionError(

@@ -10,6 +10,7 @@ import typer
 from grader.usage import fail, messages
 
 if TYPE_CHECKING:
+    from grader.instructor.export.finals import Finals
     from grader.instructor.export.matching import Filled
     from grader.instructor.standings import Standings
 
@@ -46,6 +47,10 @@ RosterFile = Annotated[
 ]
 Scale = Annotated[
     bool, typer.Option("--scale", help="Scale the scores to the platform's points, where they differ.")
+]
+Written = Annotated[
+    bool,
+    typer.Option("--written", help="With the points of written answers, from the course's gradebook."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file to write.", show_default=False)]
 
@@ -104,7 +109,8 @@ def json_(
 def _table(kind: str, results: Path, policy: Path | None, roster: Path | None, out: Path | None) -> None:
     with export_messages():
         from grader.instructor.export import tables
-        from grader.instructor.export.matching import not_on_roster, why_without_score
+        from grader.instructor.export.finals import why_without_score
+        from grader.instructor.export.matching import not_on_roster
         from grader.instructor.standings import read_standings
 
         standings = read_standings(results, policy, roster)
@@ -117,6 +123,10 @@ def _table(kind: str, results: Path, policy: Path | None, roster: Path | None, o
     _tell("On the roster, and nothing handed in:", [one.student for one in standings.absent])
     problem = _tell("Without a final score:", without)
     problem |= _tell("On no line of the roster:", missing)
+    if standings.course is not None:
+        print(
+            "These are the points of the code; those of written answers are in the gradebook (nbgrader export)."
+        )
     if _tell_about(standings) or problem:
         raise typer.Exit(1)
 
@@ -133,6 +143,7 @@ def canvas(
     ] = "",
     policy: PolicyFile = None,
     roster: RosterFile = None,
+    written: Written = False,
     scale: Scale = False,
     out: Out = None,
 ) -> None:
@@ -144,11 +155,10 @@ def canvas(
         fail("Which assignment? Name its column as Canvas has it: --column 'Homework 1'")
     with export_messages():
         from grader.instructor.export import canvas as format_
-        from grader.instructor.standings import read_standings
 
-        standings = read_standings(results, policy, roster)
-        data, filled = format_.fill(standings, gradebook, column, scale=scale)
-    _finish(standings, gradebook, out or standings.results / "canvas.csv", data, filled)
+        standings, finals = _finals(results, policy, roster, written)
+        data, filled = format_.fill(finals, gradebook, column, scale=scale)
+    _finish(standings, finals, gradebook, out or standings.results / "canvas.csv", data, filled)
     print("Next: in Canvas, Grades, Import, and choose this file.")
 
 
@@ -160,6 +170,7 @@ def moodle(
     results: Results = Path("results"),
     policy: PolicyFile = None,
     roster: RosterFile = None,
+    written: Written = False,
     scale: Scale = False,
     out: Out = None,
 ) -> None:
@@ -169,11 +180,10 @@ def moodle(
     """
     with export_messages():
         from grader.instructor.export import moodle as format_
-        from grader.instructor.standings import read_standings
 
-        standings = read_standings(results, policy, roster)
-        data, filled = format_.fill(standings, worksheet, scale=scale)
-    _finish(standings, worksheet, out or standings.results / "moodle.csv", data, filled)
+        standings, finals = _finals(results, policy, roster, written)
+        data, filled = format_.fill(finals, worksheet, scale=scale)
+    _finish(standings, finals, worksheet, out or standings.results / "moodle.csv", data, filled)
     print("Next: in Moodle, the assignment's Upload grading worksheet, and choose this file.")
 
 
@@ -221,18 +231,36 @@ def gradescope_autograder(
     print("It holds solutions, hidden checks and the secret: it is not for students.")
 
 
+def _finals(
+    results: Path, policy: Path | None, roster: Path | None, written: bool
+) -> tuple["Standings", "Finals"]:
+    from grader.instructor.export.finals import of_code, of_course
+    from grader.instructor.standings import read_standings
+
+    if written and policy is not None:
+        fail("With --written late work costs what the course's own policy.toml says: leave out --policy.")
+    standings = read_standings(results, policy, roster)
+    return standings, of_course(standings) if written else of_code(standings)
+
+
 # -- what is told -------------------------------------------------------------------------------------
 
 
-def _finish(standings: "Standings", source: Path, path: Path, data: bytes, filled: "Filled") -> None:
+def _finish(
+    standings: "Standings", finals: "Finals", source: Path, path: Path, data: bytes, filled: "Filled"
+) -> None:
     with contextlib.suppress(OSError):
         if path.resolve() == source.resolve():
             fail(f"{path} is your own file: name another one with --out.")
     write(path, data)
-    print(f"{filled.placed} of {len(standings.graded)} scores filled in: {path}")
+    print(f"{filled.placed} of {len(finals.students)} scores filled in: {path}")
     problem = _tell("Not filled in, found by no id:", filled.unmatched)
     problem |= _tell("Left as they were:", filled.without_score)
     _tell("On the platform, without a submission here, and left as they were:", filled.left)
+    if finals.code_only:
+        print(
+            "These are the points of the code; --written adds those of the written answers, from the gradebook."
+        )
     if _tell_about(standings) or problem:
         print(
             "Ids are compared as they are: mend them in roster.csv (email, lms_user_id) or in the submissions' names."
@@ -241,10 +269,6 @@ def _finish(standings: "Standings", source: Path, path: Path, data: bytes, fille
 
 
 def _tell_about(standings: "Standings") -> bool:
-    if standings.in_course:
-        print(
-            "These are the points of the code; those of written answers are in the gradebook (nbgrader export)."
-        )
     problem = _tell("The policy names students who have no record:", standings.unknown)
     return _tell("Records that cannot be read, and are left out:", standings.unread) or problem
 

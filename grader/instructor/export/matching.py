@@ -9,13 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from grader.instructor.export.finals import Final, Finals
 from grader.instructor.roster import Roster
-from grader.instructor.standings import Graded, Standings
-
-CODE_ONLY = (
-    "Here are the points of the code alone: in a course those of the written answers are in the gradebook, and"
-    " nbgrader export writes all of them. To fill in the code's points, let the platform's be the same as here."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +27,7 @@ class Filled:
     left: Sequence[str]
 
 
-def place(
-    standings: Standings, keys: Mapping[int, Sequence[str]]
-) -> tuple[dict[int, Graded], dict[str, str]]:
+def place(finals: Finals, keys: Mapping[int, Sequence[str]]) -> tuple[dict[int, Final], dict[str, str]]:
     """The students by line, and those who are on none alone with the reason.
 
     keys: what identifies each line's student, by the line's index.
@@ -44,10 +37,10 @@ def place(
         for value in values:
             if key := same(value):
                 lines.setdefault(key, set()).add(line)
-    placed: dict[int, list[Graded]] = {}
+    placed: dict[int, list[Final]] = {}
     unmatched: dict[str, str] = {}
-    for one in standings.graded:
-        found = set().union(*(lines.get(key, set()) for key in ids_of(one.student, standings.roster)))
+    for one in finals.students:
+        found = set().union(*(lines.get(key, set()) for key in ids_of(one.student, finals.roster)))
         if len(found) == 1:
             placed.setdefault(found.pop(), []).append(one)
         else:
@@ -83,12 +76,3 @@ def same(value: str) -> str:
     """An id as it is compared: without case, spaces around it, and the apostrophe that keeps spreadsheets off."""
     value = re.sub(r"\s+", " ", value).strip().casefold()
     return value[1:] if value[:1] == "'" and value[1:2] in ("=", "+", "-", "@") else value
-
-
-def why_without_score(one: Graded) -> str:
-    """Why the student has no final score; "" where there is one."""
-    if one.standing.final is not None:
-        return ""
-    if one.standing.earned is None:
-        return f"{one.row.status}: grade all decides"
-    return "when it was handed in is unknown, and could cost points: write the time into the policy, under [handed_in]"

@@ -11,9 +11,9 @@ all but the grade stays as it was, byte for byte. https://docs.moodle.org: "Offl
 import re
 from pathlib import Path
 
-from grader.instructor.export.matching import CODE_ONLY, Filled, place, why_without_score
+from grader.instructor.export.finals import CODE_ONLY, Finals
+from grader.instructor.export.matching import Filled, place
 from grader.instructor.export.sheet import Sheet, read_sheet
-from grader.instructor.standings import Standings
 from grader.submission import SubmissionError
 from grader.text import points
 
@@ -25,7 +25,7 @@ _IDENTIFYING = (
 )  # Full name: only as an id, never split
 
 
-def fill(standings: Standings, path: Path, *, scale: bool = False) -> tuple[bytes, Filled]:
+def fill(finals: Finals, path: Path, *, scale: bool = False) -> tuple[bytes, Filled]:
     """The worksheet at `path` with the final scores as grades.
 
     scale: to the worksheet's maximum grade, where it is not the assignment's. Raises `SubmissionError`.
@@ -49,29 +49,27 @@ def fill(standings: Standings, path: Path, *, scale: bool = False) -> tuple[byte
         for row in rows
         if sheet.value(row, identifier).strip()
     }
-    placed, unmatched = place(standings, keys)
+    placed, unmatched = place(finals, keys)
     without: dict[str, str] = {}
     filled = 0
     for row, one in placed.items():
-        final = one.standing.final
-        if final is None:
-            without[one.student] = why_without_score(one)
+        if one.points is None:
+            without[one.student] = one.why
         elif not sheet.has(row, grade):
             without[one.student] = f"line {row + 1} of the file is cut short"
         elif changeable is not None and sheet.value(row, changeable).strip().casefold() == "no":
             without[one.student] = "Moodle says that this grade cannot be changed"
         else:
-            possible = one.standing.possible
             told = sheet.value(row, maximum).strip() if maximum is not None else ""
-            factor = _factor(sheet, told, possible, scale, standings.in_course)
-            best = possible * factor
-            if final * factor > best:
+            factor = _factor(sheet, told, finals, scale)
+            score, best = one.points * factor, finals.possible * factor
+            if score > best:
                 without[one.student] = (
-                    f"{points(final * factor)} points are more than the maximum of {points(best)}, and Moodle takes"
+                    f"{points(score)} points are more than the maximum of {points(best)}, and Moodle takes"
                     " no more: enter it by hand in the gradebook"
                 )
                 continue
-            text = f"{final * factor:.2f}"
+            text = f"{score:.2f}"
             sheet.fill(row, grade, text.replace(".", ",") if _decimal_comma(told) else text)
             filled += 1
     name = names.get("full name", identifier)
@@ -90,14 +88,15 @@ def _decimal_comma(text: str) -> bool:
     return re.fullmatch(r"\d+,\d+", text) is not None
 
 
-def _factor(sheet: Sheet, told: str, ours: float, scale: bool, in_course: bool) -> float:
+def _factor(sheet: Sheet, told: str, finals: Finals, scale: bool) -> float:
     try:
         possible = float(told.replace(",", "."))
     except ValueError:
         return 1.0
+    ours = finals.possible
     if possible == ours:
         return 1.0
-    if in_course:
+    if finals.code_only:
         raise SubmissionError(f"In Moodle the maximum grade is {points(possible)}. {CODE_ONLY}")
     if not scale:
         raise SubmissionError(

@@ -678,7 +678,8 @@ def test_feedback_after_a_plain_run_needs_no_course(grade: Callable[..., Any], t
         path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "results" / "feedback").iterdir()
     }
     assert set(pages) == {"anna.html", next(name for name in pages if name.startswith("_b_en-"))}
-    assert "Score: 55.0 / 100.0" in pages["anna.html"]
+    assert "report (Score: 55.0 / 55.0)" in pages["anna.html"]  # nobody grades the answers there
+    assert "Written answers are shown and have no points here" in pages["anna.html"]
     assert "&lt;script&gt;alert(1)" in pages["anna.html"]
     (tmp_path / "class" / "anna" / "student" / "layers.py").write_text("x = 1\n")
     ran = grade("feedback", XDG_CACHE_HOME=cache)
@@ -733,7 +734,7 @@ def test_a_plain_run_with_feedback_needs_no_course(grade: Callable[..., Any], tm
     ran = grade("all", "class", "--feedback", "--out", "there", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert ran.returncode == 0, ran.stderr
     assert "1 feedback pages: there/feedback" in ran.stdout
-    assert "Score: 55.0 / 100.0" in (tmp_path / "there" / "feedback" / "anna.html").read_text(
+    assert "Score: 55.0 / 55.0" in (tmp_path / "there" / "feedback" / "anna.html").read_text(
         encoding="utf-8"
     )
 

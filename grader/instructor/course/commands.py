@@ -4,6 +4,7 @@ Imports nbgrader only within a command: `grade --help` answers without it.
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,6 +65,10 @@ def init(
         require_nbgrader()
         from grader.instructor.course.init import init_course
 
+        if sys.stderr.isatty():
+            print(
+                "nbgrader makes its database and the notebook to hand out, some seconds ...", file=sys.stderr
+            )
         course = init_course(folder, _ROOT, course_id=course_id, due=due, force=force)
     print(f"{course.root}: the course is made and the assignment released.")
     print(

@@ -183,11 +183,11 @@ def plain_feedback(
 def _own_course(results: Path, repository: Path) -> Course:
     """The course of a folder of results: made once, and anew where the notebook is another."""
     notebook = (repository / "solutions" / f"{NOTEBOOK}.ipynb").read_bytes()
-    name = hashlib.sha256(str(results.resolve()).encode() + notebook).hexdigest()[:16]
+    name = hashlib.sha256(f"{results.resolve()} of the code".encode() + notebook).hexdigest()[:16]
     course = Course(cache_folder() / "courses" / name)
     if not (course.release() / f"{NOTEBOOK}.ipynb").is_file() or not course.gradebook.is_file():
         shutil.rmtree(course.root, ignore_errors=True)
-        init_course(course.root, repository, course_id="lenet5")
+        init_course(course.root, repository, course_id="lenet5", code_only=True)
     shutil.rmtree(course.root / "autograded", ignore_errors=True)  # who is no longer in the class
     shutil.rmtree(course.root / "feedback", ignore_errors=True)
     return course

@@ -58,15 +58,24 @@ c.Autograde.exclude_overwriting = {{{assignment!r}: {stubs!r}}}
 _HEADER = """\
 **{course_id}** · Hand in the whole folder of this notebook as one zip, with the notebook's outputs saved. Points of test
 cells are given by the kit's checks; at grading more of them run than here."""
+_CODE_ONLY_HEADER = (
+    "The points on this page are those of the code. Written answers are shown and have no points here."
+)
 
 
 def init_course(
-    folder: Path, repository: Path, *, course_id: str, due: str = "", force: bool = False
+    folder: Path,
+    repository: Path,
+    *,
+    course_id: str,
+    due: str = "",
+    force: bool = False,
+    code_only: bool = False,
 ) -> Course:
     """Make the course in `folder`, and release the assignment in it.
 
     due: when it is due ("2026-05-01 23:59 +0200"; UTC without a zone), "" for never. force: write
-    configuration, header, source and release anew. Raises `CourseError`.
+    configuration, header, source and release anew. code_only: answers are worth nothing. Raises `CourseError`.
     """
     when = due_date(due)
     course = Course(folder.resolve())
@@ -78,14 +87,14 @@ def init_course(
     if folder.exists() and not folder.is_dir():
         raise CourseError(f"{folder} is a file. Name a folder for the course.")
     try:
-        _write(course, repository, course_id, force)
+        _write(course, repository, course_id, code_only)
     except OSError as error:
         raise CourseError(f"{folder} cannot be written: {error.strerror} ({error.filename}).") from error
     release(course, when)
     return course
 
 
-def _write(course: Course, repository: Path, course_id: str, force: bool) -> None:
+def _write(course: Course, repository: Path, course_id: str, code_only: bool) -> None:
     source = course.source()
     source.mkdir(parents=True, exist_ok=True)
     (course.root / "submitted").mkdir(exist_ok=True)
@@ -94,8 +103,10 @@ def _write(course: Course, repository: Path, course_id: str, force: bool) -> Non
         (source / name).write_text(text, encoding="utf-8")
     notebook = repository / "solutions" / report_notebook.NAME
     report_notebook.student_notebook(notebook)  # raises where it may not go out
-    (source / f"{NOTEBOOK}.ipynb").write_bytes(notebook.read_bytes())
-    header = json.dumps(_header(course_id), indent=1, ensure_ascii=False)
+    data = notebook.read_bytes()
+    (source / f"{NOTEBOOK}.ipynb").write_bytes(_without_points(data) if code_only else data)
+    said = _CODE_ONLY_HEADER if code_only else _HEADER.format(course_id=course_id)
+    header = json.dumps(_header(said), indent=1, ensure_ascii=False)
     (course.root / "header.ipynb").write_text(f"{header}\n", encoding="utf-8")
     (course.root / "marking.html").write_text(marking_page(notebook), encoding="utf-8")
     if not course.roster.exists():
@@ -139,7 +150,17 @@ def due_date(text: str) -> datetime.datetime | None:
     return time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
-def _header(course_id: str) -> dict[str, Any]:
+def _without_points(notebook: bytes) -> bytes:
+    """The notebook with answers that are worth nothing."""
+    found = json.loads(notebook)
+    for cell in found["cells"]:
+        about = cell["metadata"].get("nbgrader", {})
+        if about.get("solution") and about.get("grade"):
+            about["points"] = 0
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
+def _header(text: str) -> dict[str, Any]:
     about = {
         "grade": False,
         "grade_id": "header",
@@ -152,7 +173,7 @@ def _header(course_id: str) -> dict[str, Any]:
         "cell_type": "markdown",
         "id": "header",
         "metadata": {"nbgrader": about},
-        "source": _HEADER.format(course_id=course_id),
+        "source": text,
     }
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}

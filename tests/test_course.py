@@ -733,10 +733,8 @@ def test_a_plain_run_with_feedback_needs_no_course(grade: Callable[..., Any], tm
         (folder / file).write_bytes(data)
     ran = grade("all", "class", "--feedback", "--out", "there", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert ran.returncode == 0, ran.stderr
-    assert "1 feedback pages: there/feedback" in ran.stdout
-    assert "Score: 55.0 / 55.0" in (tmp_path / "there" / "feedback" / "anna.html").read_text(
-        encoding="utf-8"
-    )
+    assert "1 feedback page: there/feedback" in ran.stdout
+    assert "Score: 55.0 / 55.0" in (tmp_path / "there" / "feedback" / "anna.html").read_text(encoding="utf-8")
 
 
 def test_feedback_of_a_course_is_from_its_own_results(course: Course, grade: Callable[..., Any]) -> None:

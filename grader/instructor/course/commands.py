@@ -242,7 +242,7 @@ def feedback(
 def _tell_feedback(folder: Path, course: "Course | None", made: "Feedback") -> int:
     """Print where the pages are; the exit status."""
     where = f"{folder / 'feedback'}" + ("" if course is None else "/STUDENT/lenet5/report.html")
-    print(f"{len(made.pages)} feedback pages: {where}")
+    print(f"{counted(len(made.pages), 'feedback page')}: {where}")
     if made.to_grade and course is not None:
         print(f"{counted(made.to_grade, 'answer')} still to be graded: the pages show no points for them.")
     _list("Without a row in the gradebook, so without a page (delete them in autograded/):", made.without_row)

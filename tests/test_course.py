@@ -821,7 +821,7 @@ def not_published(course: Course) -> None:
         (overruled, "68", ""),
         (of_another_day, "62.55", ""),
         (of_no_known_day, "", "anna: when it was handed in is unknown, and could cost points"),
-        (lambda course: None, "", "anna: 2 of the cells wait for a person: grade them in formgrader"),
+        (lambda course: None, "", "anna: 2 cells to be graded by a person first, in formgrader"),
         (graded_again, "", "anna: was graded again since it was published: grade course publish"),
         (not_published, "", "anna: is not in the gradebook yet: grade course publish"),
     ],

@@ -16,6 +16,7 @@ One message a packet (SOCK_SEQPACKET). The process ends when the control socket 
 """
 
 import array
+import contextlib
 import ctypes
 import gc
 import json
@@ -109,7 +110,7 @@ def _obey(control: socket.socket, plan: sandbox.Plan) -> None:
             case "compact":
                 answer = {"pages": _compact(libc)}
             case "ask":
-                if order["pid"] in kept:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(order["pid"], signal.SIGUSR1)
                 answer = {}
             case "end":

@@ -183,6 +183,7 @@ def plain_feedback(
 def _own_course(results: Path, repository: Path) -> Course:
     """The course of a folder of results: made once, and anew where the notebook is another."""
     notebook = (repository / "solutions" / f"{NOTEBOOK}.ipynb").read_bytes()
+    # no course that an older kit made there, in which answers had points
     name = hashlib.sha256(f"{results.resolve()} of the code".encode() + notebook).hexdigest()[:16]
     course = Course(cache_folder() / "courses" / name)
     if not (course.release() / f"{NOTEBOOK}.ipynb").is_file() or not course.gradebook.is_file():

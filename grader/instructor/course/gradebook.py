@@ -1,4 +1,4 @@
-"""Writes scores to nbgrader's gradebook, by its own models: one student, one transaction.
+"""Scores in nbgrader's gradebook, by its own models: written one student a transaction, read for the class at once.
 
 Automatic scores come from a record and nothing else. What people gave (scores, comments, extra credit, flags,
 extensions) is never touched; a manually graded cell goes back into the queue only where what it judged changed.

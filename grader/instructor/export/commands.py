@@ -261,10 +261,12 @@ def _finish(
         print(
             "These are the points of the code; --written adds those of the written answers, from the gradebook."
         )
-    if _tell_about(standings) or problem:
+    problem |= _tell_about(standings)
+    if filled.unmatched:
         print(
             "Ids are compared as they are: mend them in roster.csv (email, lms_user_id) or in the submissions' names."
         )
+    if problem:
         raise typer.Exit(1)
 
 

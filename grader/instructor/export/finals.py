@@ -7,6 +7,7 @@ from grader.instructor.course.results import score_of
 from grader.instructor.roster import Roster
 from grader.instructor.standings import Graded, Standings
 from grader.submission import SubmissionError
+from grader.text import counted
 
 CODE_ONLY = (
     "Here are the points of the code alone: --written adds those of the written answers, which are in the course's"
@@ -86,7 +87,7 @@ def of_course(standings: Standings) -> Finals:
         elif any(total.auto.get(task) != score for task, score in scores.items()):
             why = f"was graded again since it was published: {_publish(course)}"
         elif total.waiting:
-            why = f"{total.waiting} of the cells wait for a person: grade them in formgrader"
+            why = f"{counted(total.waiting, 'cell')} to be graded by a person first, in formgrader"
         elif one.student in late.unknown:
             why = _TIME_UNKNOWN
         students.append(Final(one.student, total.points if total and not why else None, why))

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from course_kit import record
 
+from grader.instructor.course.layout import Course
 from grader.notebook import check, use_this_folder
 
 
@@ -43,12 +45,14 @@ main()
         ("feedback",),
         ("feedback", "made"),
         ("all", "made", "--feedback"),
+        ("export", "canvas", "sheet.csv", "made", "--column", "LeNet-5", "--written"),
     ],
 )
 def test_what_needs_nbgrader_says_what_to_install(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     submitted = tmp_path / "made" / "submitted" / "anna" / "lenet5"
     submitted.mkdir(parents=True)
     (tmp_path / "made" / "nbgrader_config.py").touch()
+    record(Course(tmp_path / "made"), "anna")
     ran = run(WITHOUT, *arguments, cwd=tmp_path)
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert (
